@@ -1,0 +1,41 @@
+"""The rules that all of ioengine's own targets use.
+
+They take the attributes of the native rules, and add the language version, the warnings and the
+include prefix: `hdrs = ["dma_file.h"]` of package `io` is included as "ioengine/io/dma_file.h".
+Warnings become errors only in .bazelrc, so that another compiler's new warning never breaks an
+embedder's build.
+"""
+
+IOENGINE_COPTS = [
+    "-std=c++20",
+    "-Wall",
+    "-Wextra",
+    "-Wcast-align",
+    "-Wextra-semi",
+    "-Wimplicit-fallthrough",
+    "-Wmissing-declarations",
+    "-Wnon-virtual-dtor",
+    "-Wold-style-cast",
+    "-Woverloaded-virtual",
+    "-Wshadow",
+    "-Wundef",
+    "-Wunused",
+    "-Wvla",
+]
+
+def ioengine_cc_library(name, copts = [], **kwargs):
+    """cc_library. Private headers belong into `hdrs` too: only those get the include prefix."""
+    native.cc_library(
+        name = name,
+        copts = IOENGINE_COPTS + copts,
+        include_prefix = "ioengine",
+        **kwargs
+    )
+
+def ioengine_cc_binary(name, copts = [], **kwargs):
+    """cc_binary."""
+    native.cc_binary(name = name, copts = IOENGINE_COPTS + copts, **kwargs)
+
+def ioengine_cc_test(name, copts = [], size = "small", **kwargs):
+    """cc_test. Tests of more than one thread carry `tags = ["threads"]` and run under TSan too."""
+    native.cc_test(name = name, copts = IOENGINE_COPTS + copts, size = size, **kwargs)
