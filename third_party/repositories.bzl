@@ -56,18 +56,32 @@ _ABSEIL = {
     "absl/utility:utility": ["absl_utility"],
 }
 
-def _system_library(name, debian_package, targets):
-    if not native.existing_rule(name):
-        pkg_config_repository(name = name, debian_package = debian_package, targets = targets)
+# Repository → the Debian package that holds it, and its targets in the form above.
+_SYSTEM_LIBRARIES = {
+    "com_google_absl": ("libabsl-dev", _ABSEIL),
+    "com_google_googletest": ("libgmock-dev", {
+        ":gtest": ["gmock", "gtest"],
+        ":gtest_main": ["gmock_main"],
+    }),
+    "liburing": ("liburing-dev", {":liburing": ["liburing"]}),
+    "libnuma": ("libnuma-dev", {":libnuma": ["numa"]}),
+    "nlohmann_json": ("nlohmann-json3-dev", {":json": ["nlohmann_json"]}),
+    "rocksdb": ("librocksdb-dev", {":rocksdb": ["rocksdb"]}),
+}
+
+# Full label → pkg-config modules, for the .pc file of the installed library.
+PKG_CONFIG_MODULES = {
+    "@%s//%s" % (repository, target): modules
+    for repository, (_, targets) in _SYSTEM_LIBRARIES.items()
+    for target, modules in targets.items()
+}
 
 def ioengine_dependencies():
     """Defines each dependency that the calling WORKSPACE has not defined before."""
-    _system_library("com_google_absl", "libabsl-dev", _ABSEIL)
-    _system_library("com_google_googletest", "libgmock-dev", {
-        ":gtest": ["gmock", "gtest"],
-        ":gtest_main": ["gmock_main"],
-    })
-    _system_library("liburing", "liburing-dev", {":liburing": ["liburing"]})
-    _system_library("libnuma", "libnuma-dev", {":libnuma": ["numa"]})
-    _system_library("nlohmann_json", "nlohmann-json3-dev", {":json": ["nlohmann_json"]})
-    _system_library("rocksdb", "librocksdb-dev", {":rocksdb": ["rocksdb"]})
+    for repository, (debian_package, targets) in _SYSTEM_LIBRARIES.items():
+        if not native.existing_rule(repository):
+            pkg_config_repository(
+                name = repository,
+                debian_package = debian_package,
+                targets = targets,
+            )

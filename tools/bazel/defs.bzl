@@ -36,6 +36,6 @@ def ioengine_cc_binary(name, copts = [], **kwargs):
     """cc_binary."""
     native.cc_binary(name = name, copts = IOENGINE_COPTS + copts, **kwargs)
 
-def ioengine_cc_test(name, copts = [], size = "small", **kwargs):
+def ioengine_cc_test(name, copts = [], **kwargs):
     """cc_test. Tests of more than one thread carry `tags = ["threads"]` and run under TSan too."""
-    native.cc_test(name = name, copts = IOENGINE_COPTS + copts, size = size, **kwargs)
+    native.cc_test(name = name, copts = IOENGINE_COPTS + copts, **kwargs)
