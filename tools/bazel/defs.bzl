@@ -28,7 +28,8 @@ def ioengine_cc_library(name, copts = [], **kwargs):
     native.cc_library(
         name = name,
         copts = IOENGINE_COPTS + copts,
-        include_prefix = "ioengine",
+        # Bazel puts this in front of a path that starts at the package.
+        include_prefix = "/".join(["ioengine"] + native.package_name().split("/")).rstrip("/"),
         **kwargs
     )
 
