@@ -63,7 +63,7 @@ Not running as root, so install them first:  sudo apt-get install ${missing[*]}"
 
 # in_workspace COMMAND... - runs it at the top of the tree. Bazel wants a home for its output.
 in_workspace() (
-  cd "$ioengine_root"
+  cd "$ioengine_root" || exit
   if [[ -z "${HOME:-}" ]]; then
     HOME="$(getent passwd "$EUID" | cut -d: -f6)"
     export HOME

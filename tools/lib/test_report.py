@@ -44,8 +44,10 @@ def read_allowed_skips(path):
     return allowed
 
 
-def tail(text):
-    return "\n".join(text.splitlines()[-LOG_LINES:])
+def tail(log):
+    """The end of a test's log, without the lines that Bazel puts at its head."""
+    _, rule, output = log.partition("-" * 77 + "\n")
+    return "\n".join((output if rule else log).splitlines()[-LOG_LINES:])
 
 
 def path_of(uri):
@@ -53,9 +55,9 @@ def path_of(uri):
 
 
 def case_name(case, target):
-    """"Suite.Case" for GoogleTest, the target for a test that writes no XML of its own."""
-    suite, name = case.get("classname") or "", case.get("name") or ""
-    return f"{suite}.{name}" if suite and "/" not in name[:1] else name or target
+    """Suite.Case for GoogleTest, the target for a test that writes no XML of its own."""
+    suite, name = case.get("classname"), case.get("name")
+    return f"{suite}.{name}" if suite and name else target
 
 
 def is_skipped(case):
