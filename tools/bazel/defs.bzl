@@ -30,13 +30,25 @@ def ioengine_cc_library(name, copts = [], **kwargs):
         copts = IOENGINE_COPTS + copts,
         # Bazel puts this in front of a path that starts at the package.
         include_prefix = "/".join(["ioengine"] + native.package_name().split("/")).rstrip("/"),
+        # An archive only: everything that links against it does so statically.
+        linkstatic = True,
         **kwargs
     )
 
-def ioengine_cc_binary(name, copts = [], **kwargs):
+def ioengine_cc_binary(name, copts = [], linkopts = [], **kwargs):
     """cc_binary."""
-    native.cc_binary(name = name, copts = IOENGINE_COPTS + copts, **kwargs)
+    native.cc_binary(
+        name = name,
+        copts = IOENGINE_COPTS + copts,
+        linkopts = ["-pie"] + linkopts,
+        **kwargs
+    )
 
-def ioengine_cc_test(name, copts = [], **kwargs):
+def ioengine_cc_test(name, copts = [], linkopts = [], **kwargs):
     """cc_test. Tests of more than one thread carry `tags = ["threads"]` and run under TSan too."""
-    native.cc_test(name = name, copts = IOENGINE_COPTS + copts, **kwargs)
+    native.cc_test(
+        name = name,
+        copts = IOENGINE_COPTS + copts,
+        linkopts = ["-pie"] + linkopts,
+        **kwargs
+    )
