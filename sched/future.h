@@ -1,0 +1,105 @@
+// Future<T>: what a foreign thread holds of a task that it sent to a shard.
+#ifndef IOENGINE_SCHED_FUTURE_H_
+#define IOENGINE_SCHED_FUTURE_H_
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ioengine/sched/check.h"
+
+namespace ioengine {
+namespace internal {
+
+// The type that Future<T>::Wait returns: a Status or StatusOr stays what it is, so that errors of
+// the task and errors of the way to it are handled in one place.
+template <typename T>
+struct WaitResult {
+  using type = absl::StatusOr<T>;
+};
+template <>
+struct WaitResult<void> {
+  using type = absl::Status;
+};
+template <>
+struct WaitResult<absl::Status> {
+  using type = absl::Status;
+};
+template <typename T>
+struct WaitResult<absl::StatusOr<T>> {
+  using type = absl::StatusOr<T>;
+};
+
+template <typename Result>
+struct FutureState {
+  // false → true once, by the shard (release, after `result` was written); the waiting thread
+  // reads it (acquire) before `result`.
+  std::atomic<bool> done{false};
+  std::optional<Result> result;
+};
+
+}  // namespace internal
+
+template <typename T>
+class [[nodiscard]] Future {
+ public:
+  using Result = typename internal::WaitResult<T>::type;
+
+  // Blocks the calling thread until the task finished, and gives its result; once. `Unavailable`
+  // when the shard stopped before the task finished. Never call it on a shard.
+  Result Wait() {
+    IOENGINE_CHECK(state_ != nullptr, "Wait on an empty Future, or twice on one");
+    state_->done.wait(false, std::memory_order_acquire);
+    auto state = std::exchange(state_, nullptr);
+    return std::move(*state->result);
+  }
+
+  // Whether Wait would return at once.
+  bool ready() const { return state_ != nullptr && state_->done.load(std::memory_order_acquire); }
+
+ private:
+  template <typename U>
+  friend class Promise;
+  explicit Future(std::shared_ptr<internal::FutureState<Result>> state)
+      : state_(std::move(state)) {}
+
+  std::shared_ptr<internal::FutureState<Result>> state_;
+};
+
+// The shard's end of a Future. Move-only. When it is destroyed without Set, the future gets
+// `Unavailable`: so nobody waits for ever for a shard that stopped.
+template <typename T>
+class Promise {
+ public:
+  using Result = typename Future<T>::Result;
+
+  Promise() : state_(std::make_shared<internal::FutureState<Result>>()) {}
+  Promise(Promise&&) noexcept = default;
+  Promise& operator=(Promise&&) = delete;
+  ~Promise() {
+    if (state_ != nullptr) {
+      Set(Result(absl::UnavailableError("the shard stopped before the task finished")));
+    }
+  }
+
+  Future<T> future() { return Future<T>(state_); }
+
+  void Set(Result result) {
+    // The waiting thread may drop its reference the moment it sees `done`.
+    auto state = std::exchange(state_, nullptr);
+    state->result.emplace(std::move(result));
+    state->done.store(true, std::memory_order_release);
+    state->done.notify_all();
+  }
+
+ private:
+  std::shared_ptr<internal::FutureState<Result>> state_;
+};
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_SCHED_FUTURE_H_
