@@ -1,0 +1,80 @@
+#include "ioengine/io/io_error.h"
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+
+namespace ioengine {
+namespace {
+
+absl::StatusCode CodeOf(int error) {
+  switch (error) {
+    case EIO:
+    case EREMOTEIO:
+    case ENXIO:
+      return absl::StatusCode::kInternal;
+    case EMFILE:
+    case ENFILE:
+    case ENOSPC:
+    case EDQUOT:
+    case ENOMEM:
+      return absl::StatusCode::kResourceExhausted;
+    case ECANCELED:
+      return absl::StatusCode::kCancelled;
+    case EROFS:
+      return absl::StatusCode::kPermissionDenied;
+    default:
+      return absl::ErrnoToStatusCode(error);
+  }
+}
+
+// What the user can do about it; empty where the error's own text says it.
+std::string_view Advice(int error) {
+  switch (error) {
+    case ENOSPC:
+      return "; free space on the file system and try again";
+    case EDQUOT:
+      return "; raise the disk quota or free space";
+    case EMFILE:
+      return "; raise the limit on open files (ulimit -n)";
+    case EROFS:
+      return "; remount it read-write, or choose another place";
+    case EIO:
+      return "; look for the device's error in the kernel log";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+absl::Status IoError(int error, std::string_view what) {
+  // std::generic_category, not strerror: the latter is not safe in every thread.
+  return absl::Status(CodeOf(error),
+                      absl::StrCat(absl::string_view(what.data(), what.size()), ": ",
+                                   std::generic_category().message(error),
+                                   absl::string_view(Advice(error).data(), Advice(error).size())));
+}
+
+absl::Status CommandError(const IoCommand& command, int32_t result) {
+  const IoRequest& request = command.request;
+  std::string what = IoOpcodeName(request.opcode);
+  if (command.path != nullptr && !command.path->path.empty()) {
+    absl::StrAppend(&what, " ", command.path->path);
+  } else if (command.file) {
+    absl::StrAppend(&what, " ", command.file->path);
+  }
+  if (request.opcode == IoOpcode::kRead || request.opcode == IoOpcode::kWrite) {
+    absl::StrAppend(&what, " (", request.size_bytes, " bytes at offset ", request.offset_bytes,
+                    ")");
+  } else if (request.opcode == IoOpcode::kAllocate) {
+    absl::StrAppend(&what, " (", request.allocate_bytes, " bytes at offset ", request.offset_bytes,
+                    ")");
+  }
+  return IoError(-result, what);
+}
+
+}  // namespace ioengine

@@ -1,0 +1,23 @@
+// Turns the errno of a failed operation into a Status that names the thing and what to do.
+#ifndef IOENGINE_IO_IO_ERROR_H_
+#define IOENGINE_IO_IO_ERROR_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "ioengine/io/io_request.h"
+
+namespace ioengine {
+
+// `error`: an errno (positive). `what`: the call and its object, as in "open /data/x". The code of
+// the Status follows absl's table for errnos, except: EIO and its kind are Internal (the device
+// failed), EMFILE and ENFILE are ResourceExhausted.
+absl::Status IoError(int error, std::string_view what);
+
+// The same for a command that failed with `result` (minus an errno), naming the operation, the
+// file, the offset and the size.
+absl::Status CommandError(const IoCommand& command, int32_t result);
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_IO_IO_ERROR_H_

@@ -1,0 +1,107 @@
+#include "ioengine/io/io_operation.h"
+
+#include <cerrno>
+#include <utility>
+
+namespace ioengine {
+
+const char* IoOpcodeName(IoOpcode opcode) {
+  switch (opcode) {
+    case IoOpcode::kRead:
+      return "read";
+    case IoOpcode::kWrite:
+      return "write";
+    case IoOpcode::kFdatasync:
+      return "fdatasync";
+    case IoOpcode::kFsync:
+      return "fsync";
+    case IoOpcode::kAllocate:
+      return "fallocate";
+    case IoOpcode::kOpen:
+      return "open";
+    case IoOpcode::kStat:
+      return "statx";
+    case IoOpcode::kRemove:
+      return "unlink";
+    case IoOpcode::kClose:
+      return "close";
+  }
+  return "unknown operation";
+}
+
+IoOutcome AccountCompletion(IoOperation& operation, int32_t* result) {
+  IoRequest& request = operation.command.request;
+  if (*result == -EINTR || *result == -EAGAIN) {
+    if (operation.cancel_requested || ++operation.attempts >= kMaxAttempts) {
+      return IoOutcome::kFinished;
+    }
+    return IoOutcome::kStartAgain;
+  }
+  const bool transfer = request.opcode == IoOpcode::kRead || request.opcode == IoOpcode::kWrite;
+  if (!transfer || *result < 0) return IoOutcome::kFinished;
+
+  const auto moved_bytes = static_cast<uint32_t>(*result);
+  IOENGINE_CHECK(moved_bytes <= request.size_bytes,
+                 "the backend reports more bytes than were asked for");
+  if (moved_bytes == 0 && request.opcode == IoOpcode::kWrite && request.size_bytes > 0) {
+    *result = -EIO;  // no progress and no reason given: trying again could go on for ever
+    return IoOutcome::kFinished;
+  }
+  operation.transferred_bytes += moved_bytes;
+  const bool at_end = moved_bytes == 0 || moved_bytes == request.size_bytes ||
+                      ((request.flags & kIoDirect) != 0 && moved_bytes % 512 != 0);
+  if (at_end || (request.flags & kIoWhole) == 0) {
+    *result = static_cast<int32_t>(operation.transferred_bytes);
+    return IoOutcome::kFinished;
+  }
+  if (operation.cancel_requested) {
+    *result = -ECANCELED;  // the bytes so far would look like the end of the file
+    return IoOutcome::kFinished;
+  }
+  request.data = static_cast<std::byte*>(request.data) + moved_bytes;
+  request.offset_bytes += moved_bytes;
+  request.size_bytes -= moved_bytes;
+  return IoOutcome::kStartAgain;
+}
+
+OperationTable::OperationTable(size_t capacity) : slots_(capacity) {
+  for (size_t i = capacity; i-- > 0;) {
+    slots_[i].index = static_cast<uint32_t>(i);
+    slots_[i].next = free_;
+    free_ = &slots_[i];
+  }
+}
+
+IoOperation* OperationTable::Acquire(IoCommand& command, IoWaiter* waiter) {
+  IoOperation* operation = free_;
+  if (operation == nullptr) return nullptr;
+  free_ = operation->next;
+  operation->next = nullptr;
+  operation->command = std::move(command);
+  operation->waiter = waiter;
+  operation->in_flight = true;
+  ++in_flight_;
+  return operation;
+}
+
+IoCommand OperationTable::Release(IoOperation& operation) {
+  IOENGINE_CHECK(operation.in_flight, "an operation is released twice");
+  operation.waiter = nullptr;
+  operation.transferred_bytes = 0;
+  operation.attempts = 0;
+  operation.in_flight = false;
+  operation.cancel_requested = false;
+  ++operation.generation;
+  operation.next = free_;
+  free_ = &operation;
+  --in_flight_;
+  return std::move(operation.command);
+}
+
+IoOperation* OperationTable::Find(uint32_t index, uint32_t generation) {
+  if (index >= slots_.size()) return nullptr;
+  IoOperation& operation = slots_[index];
+  return operation.in_flight && operation.generation == generation ? &operation : nullptr;
+}
+
+}  // namespace ioengine

@@ -1,0 +1,79 @@
+// UringBackend: the Backend over io_uring.
+#ifndef IOENGINE_IO_URING_URING_BACKEND_H_
+#define IOENGINE_IO_URING_URING_BACKEND_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ioengine/io/backend.h"
+#include "ioengine/io/uring/kernel_ring.h"
+
+namespace ioengine {
+
+struct UringBackendOptions {
+  // Operations in flight at most.
+  size_t capacity = 512;
+  KernelRingOptions ring;
+};
+
+// The ring is entered at most once per turn: Start only writes entries into the submission queue;
+// Poll and Wait submit them, let the kernel run its deferred work, and hand on the completions.
+//
+// An operation's entry carries its slot and the slot's generation as user_data, so a completion
+// that does not belong to the slot's present use is recognised and counted, not delivered.
+//
+// Where an entry goes when the submission queue is full: Start submits and tries again; when the
+// kernel takes nothing (EAGAIN, EBUSY: it is short of memory), the operation waits in the backlog,
+// which every Poll and Wait tries first.
+class UringBackend final : public Backend {
+ public:
+  // Makes the ring. Errors: see KernelRing::Create; ResourceExhausted when there is no eventfd.
+  static absl::StatusOr<std::unique_ptr<UringBackend>> Create(const UringBackendOptions& options);
+
+  // Drains.
+  ~UringBackend() override;
+
+  void Start(IoOperation& operation) override;
+  void Cancel(IoOperation& operation) override;
+  void Drain() override;
+  absl::Status RegisterBuffers(std::span<const std::span<std::byte>> regions) override;
+  bool RegisterFile(int index, int fd) override;
+  const BackendInfo& info() const override { return info_; }
+
+  size_t Poll() override;
+  size_t Wait(uint64_t timeout_ns) override;
+  bool HasCompletions() const override;
+  void Wake() override;
+
+ private:
+  explicit UringBackend(const UringBackendOptions& options);
+
+  io_uring_sqe* NextSqe();
+  bool TrySubmit(IoOperation& operation);
+  void TryBacklog();
+  bool PushCancel(uint64_t user_data);
+  void ArmWake();
+  size_t Reap();
+  void OnCompletion(uint64_t user_data, int32_t result);
+
+  const UringBackendOptions options_;
+  BackendInfo info_;
+  std::unique_ptr<KernelRing> ring_;
+  // Operations that found no free entry, oldest first.
+  IoOperation* backlog_head_ = nullptr;
+  IoOperation* backlog_tail_ = nullptr;
+
+  // Wake writes to the eventfd, of which a read is always in flight on the ring.
+  int wake_fd_ = -1;
+  uint64_t wake_value_ = 0;
+  bool wake_armed_ = false;
+  bool closing_ = false;
+};
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_IO_URING_URING_BACKEND_H_
