@@ -1,0 +1,88 @@
+#include "ioengine/engine/runtime.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ioengine/numa/topology.h"
+
+namespace ioengine {
+namespace {
+
+constexpr size_t kMaxQueueDepth = 16384;  // half of the kernel's largest submission queue
+constexpr size_t kMaxOpenFiles = size_t{1} << 20;
+constexpr size_t kMaxInboxCapacity = size_t{1} << 24;
+constexpr uint32_t kMaxSpinUs = 1'000'000;
+
+absl::Status OutOfRange(const char* field, uint64_t value, uint64_t low, uint64_t high) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("RuntimeOptions::", field, " is ", value, "; it must be ", low, " to ", high));
+}
+
+}  // namespace
+
+absl::Status RuntimeOptions::Validate() const {
+  // shard_count and placement are checked against the machine by MakePlacement.
+  if (buffer_pool_bytes == 0) {
+    return OutOfRange("buffer_pool_bytes", buffer_pool_bytes, 1, SIZE_MAX);
+  }
+  if (queue_depth == 0 || queue_depth > kMaxQueueDepth) {
+    return OutOfRange("queue_depth", queue_depth, 1, kMaxQueueDepth);
+  }
+  if (max_open_files == 0 || max_open_files > kMaxOpenFiles) {
+    return OutOfRange("max_open_files", max_open_files, 1, kMaxOpenFiles);
+  }
+  if (inbox_capacity == 0 || inbox_capacity > kMaxInboxCapacity) {
+    return OutOfRange("inbox_capacity", inbox_capacity, 1, kMaxInboxCapacity);
+  }
+  if (idle_spin_us > kMaxSpinUs) return OutOfRange("idle_spin_us", idle_spin_us, 0, kMaxSpinUs);
+  return absl::OkStatus();
+}
+
+std::vector<Degradation> RuntimeInfo::Degraded() const {
+  std::vector<Degradation> all;
+  for (const ShardInfo& shard : shards) {
+    for (const Degradation& one : shard.backend.degraded) {
+      const bool known = std::any_of(all.begin(), all.end(), [&](const Degradation& other) {
+        return other.feature == one.feature && other.reason == one.reason;
+      });
+      if (!known) all.push_back(one);
+    }
+  }
+  return all;
+}
+
+absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& options) {
+  if (absl::Status status = options.Validate(); !status.ok()) return status;
+  absl::StatusOr<Topology> topology = Topology::Read();
+  if (!topology.ok()) return topology.status();
+  absl::StatusOr<Placement> placement = MakePlacement(
+      *topology, options.placement.policy, options.shard_count, options.placement.custom_cpus);
+  if (!placement.ok()) return placement.status();
+
+  std::unique_ptr<Runtime> runtime(new Runtime());
+  std::vector<Future<absl::Status>> started;
+  for (int i = 0; i < options.shard_count; ++i) {
+    runtime->shards_.push_back(std::make_unique<ShardThread>(
+        static_cast<ShardId>(i), options, placement->shards[static_cast<size_t>(i)]));
+    started.push_back(runtime->shards_.back()->Start());
+  }
+  absl::Status status;
+  for (Future<absl::Status>& future : started) status.Update(future.Wait());
+  if (!status.ok()) return status;
+
+  runtime->info_.placement = placement->Describe();
+  for (const auto& shard : runtime->shards_) runtime->info_.shards.push_back(shard->info());
+  return runtime;
+}
+
+Runtime::~Runtime() { Stop(); }
+
+void Runtime::Stop() {
+  // All at once, then one after the other: stopping takes as long as the slowest shard.
+  for (const auto& shard : shards_) shard->RequestStop();
+  for (const auto& shard : shards_) shard->Stop();
+}
+
+}  // namespace ioengine

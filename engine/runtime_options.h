@@ -1,0 +1,62 @@
+// RuntimeOptions: what a Runtime is made of. RuntimeInfo: what it was granted.
+#ifndef IOENGINE_ENGINE_RUNTIME_OPTIONS_H_
+#define IOENGINE_ENGINE_RUNTIME_OPTIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "ioengine/io/backend.h"
+#include "ioengine/numa/placement.h"
+
+namespace ioengine {
+
+struct RuntimeOptions {
+  // Shards, each with a thread of its own. At most one per CPU unless the placement is unbound.
+  int shard_count = 1;
+
+  // Which CPU each shard's thread is pinned to. Default: none.
+  PlacementSpec placement;
+
+  // Memory for the DMA buffers of each shard, taken at start, from huge pages where there are any,
+  // and registered with the kernel. Bytes; rounded up to 2 MiB.
+  size_t buffer_pool_bytes = size_t{64} << 20;
+
+  // Operations that each shard may have in flight; more wait in their tasks.
+  size_t queue_depth = 256;
+
+  // Files that each shard may have open at once.
+  size_t max_open_files = 256;
+
+  // Calls from foreign threads that may wait for a shard.
+  size_t inbox_capacity = 1024;
+
+  // How long an idle shard looks for work before it sleeps. Microseconds. Spinning saves the
+  // wake-up, and costs that much CPU each time a shard has nothing to do.
+  uint32_t idle_spin_us = 0;
+
+  // InvalidArgument, naming the field, when a value cannot be used.
+  absl::Status Validate() const;
+};
+
+// What one shard was granted.
+struct ShardInfo {
+  int cpu = -1;        // that its thread is pinned to; -1: not pinned
+  std::string memory;  // of its buffers: size, pages and node achieved
+  BackendInfo backend;
+};
+
+// What a Runtime was granted, and what not and why. Fixed when it started.
+struct RuntimeInfo {
+  std::string placement;
+  std::vector<ShardInfo> shards;
+
+  // All that is degraded on any shard, each once.
+  std::vector<Degradation> Degraded() const;
+};
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_ENGINE_RUNTIME_OPTIONS_H_
