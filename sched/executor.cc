@@ -13,29 +13,6 @@ thread_local Executor* current_executor = nullptr;
 
 }  // namespace
 
-// A task that nobody awaits. Its frame deletes itself at the end; until then the executor's list
-// holds it, so that it can be destroyed when the shard stops.
-struct Executor::DetachedPromise : Runnable, ListLink {
-  DetachedTask get_return_object() noexcept;
-  std::suspend_always initial_suspend() const noexcept { return {}; }
-  std::suspend_never final_suspend() const noexcept { return {}; }
-  void return_void() const noexcept {}
-  [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
-
-  std::coroutine_handle<DetachedPromise> handle() {
-    return std::coroutine_handle<DetachedPromise>::from_promise(*this);
-  }
-};
-
-struct Executor::DetachedTask {
-  using promise_type = DetachedPromise;
-  DetachedPromise& promise;
-};
-
-Executor::DetachedTask Executor::DetachedPromise::get_return_object() noexcept { return {*this}; }
-
-Executor::DetachedTask Executor::RunDetached(Task<void> task) { co_await std::move(task); }
-
 void Runnable::LeaveRunQueue() {
   IOENGINE_CHECK(current_executor != nullptr,
                  "a task that was about to run is destroyed on a thread that runs no executor");
@@ -57,7 +34,8 @@ void Executor::Run() {
   callers_.fetch_and(~kClosedBit, std::memory_order_acq_rel);
   // Acquire: what the thread that asked to stop did before is visible to what runs after Run.
   while (!stop_requested_.load(std::memory_order_acquire)) RunTurn();
-  DestroyTasks();
+  detached_.DestroyChildren();
+  IOENGINE_CHECK(ready_.empty(), "a task outlives the tasks that the executor owns");
   CloseInbox();
   stop_requested_.store(false, std::memory_order_relaxed);
   current_executor = nullptr;
@@ -67,15 +45,6 @@ void Executor::RequestStop() {
   stop_requested_.store(true, std::memory_order_release);
   // Same protocol as TryCall, with the flag in the place of the call.
   if (sleeping_.exchange(false, std::memory_order_acq_rel)) poller_.Wake();
-}
-
-void Executor::Spawn(Task<void> task, ClassId class_id) {
-  IOENGINE_CHECK(task.valid(), "Spawn of an empty task");
-  IOENGINE_CHECK(current_executor == this, "Spawn from a thread that does not run this executor");
-  DetachedPromise& promise = RunDetached(std::move(task)).promise;
-  promise.set_class_id(class_id);
-  detached_.PushBack(promise);
-  MakeRunnable(promise);
 }
 
 CallOutcome Executor::TryCall(std::unique_ptr<ForeignCall>& call) {
@@ -144,11 +113,6 @@ bool Executor::SpinFindsWork() {
     for (int i = 0; i < 16; ++i) __builtin_ia32_pause();
   } while (clock_.NowNs() < deadline_ns);
   return false;
-}
-
-void Executor::DestroyTasks() {
-  while (!detached_.empty()) detached_.PopFront().handle().destroy();
-  IOENGINE_CHECK(ready_.empty(), "a task outlives the tasks that the executor owns");
 }
 
 void Executor::CloseInbox() {

@@ -19,15 +19,15 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <memory>
+#include <utility>
 
 #include "ioengine/sched/clock.h"
 #include "ioengine/sched/inbox.h"
-#include "ioengine/sched/intrusive_list.h"
 #include "ioengine/sched/poller.h"
 #include "ioengine/sched/runnable.h"
 #include "ioengine/sched/task.h"
+#include "ioengine/sched/task_scope.h"
 
 namespace ioengine {
 
@@ -74,7 +74,7 @@ class Executor {
 
   // Starts `task` in this turn; nobody awaits it. The executor owns it until it finishes.
   // Shard: this one. Cost: one allocation.
-  void Spawn(Task<void> task, ClassId class_id = 0);
+  void Spawn(Task<void> task, ClassId class_id = 0) { detached_.Spawn(std::move(task), class_id); }
 
   // Queues a suspended task to be resumed. Shard: this one. Cost: a few stores.
   void MakeRunnable(Runnable& task) { ready_.Push(task); }
@@ -88,6 +88,18 @@ class Executor {
   auto Yield() { return YieldAwaiter{*this}; }
 
   const Clock& clock() const { return clock_; }
+
+  // The time, read at most once per turn: for stamps that need not be finer than a turn. A task
+  // that a completion resumed sees when the turn began in which it was resumed. Nanoseconds of
+  // clock().
+  uint64_t TurnTimeNs() {
+    if (turn_of_time_ != stats_.turns) {
+      turn_of_time_ = stats_.turns;
+      turn_time_ns_ = clock_.NowNs();
+    }
+    return turn_time_ns_;
+  }
+
   const ExecutorStats& stats() const { return stats_; }
 
   // How often TryCall was refused. Any thread.
@@ -105,16 +117,11 @@ class Executor {
     void await_resume() const noexcept {}
   };
 
-  struct DetachedTask;
-
-  static DetachedTask RunDetached(Task<void> task);
-
   void RunTurn();
   void RunReady();
   void TakeForeignCalls();
   void Idle();
   bool SpinFindsWork();
-  void DestroyTasks();
   void CloseInbox();
 
   Poller& poller_;
@@ -124,8 +131,9 @@ class Executor {
   ExecutorStats stats_;
 
   friend class Runnable;  // LeaveRunQueue
-  struct DetachedPromise;
-  IntrusiveList<DetachedPromise> detached_;
+  TaskScope detached_{*this};
+  uint64_t turn_of_time_ = 0;
+  uint64_t turn_time_ns_ = 0;
 
   Inbox inbox_;
   // True while the shard sleeps or is about to. Partner of the exchange in TryCall: both sides use

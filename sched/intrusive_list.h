@@ -47,7 +47,7 @@ class IntrusiveList {
 
   // Unlinks what is left; the elements themselves belong to others.
   ~IntrusiveList() {
-    while (!empty()) PopFront();
+    while (!empty()) sentinel_.next_->Unlink();
   }
 
   bool empty() const { return sentinel_.next_ == &sentinel_; }
