@@ -3,6 +3,12 @@
 
 ioengine_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 
+# Bazel keeps its output below the home folder, and some runners of jobs set none.
+if [[ -z "${HOME:-}" ]]; then
+  HOME="$(getent passwd "$EUID" | cut -d: -f6)"
+  export HOME
+fi
+
 # Debian packages. `bazel-rules-*`, `bazel-platforms` and `bazel-skylib` are the rule sets that
 # WORKSPACE names; without them Bazel would want to download.
 ioengine_build_packages=(
@@ -61,13 +67,9 @@ Not running as root, so install them first:  sudo apt-get install ${missing[*]}"
   rm -f "$log"
 }
 
-# in_workspace COMMAND... - runs it at the top of the tree. Bazel wants a home for its output.
+# in_workspace COMMAND... - runs it at the top of the tree.
 in_workspace() (
   cd "$ioengine_root" || exit
-  if [[ -z "${HOME:-}" ]]; then
-    HOME="$(getent passwd "$EUID" | cut -d: -f6)"
-    export HOME
-  fi
   "$@"
 )
 
