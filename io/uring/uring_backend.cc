@@ -29,6 +29,10 @@ uint64_t TagOf(const IoOperation& operation) {
 uint32_t IndexOf(uint64_t tag) { return static_cast<uint32_t>(tag); }
 uint32_t GenerationOf(uint64_t tag) { return static_cast<uint32_t>(tag >> 32); }
 
+// With gathering, a sleep lasts until one in so many of the operations in flight completed: few
+// enough for the device to keep enough to do meanwhile.
+constexpr size_t kGatheredShare = 8;
+
 // Refusals of io_uring_enter that pass by themselves: a signal, the end of the wait, or memory
 // that is short or completions that must be taken first.
 bool IsPassing(int result) {
@@ -126,16 +130,10 @@ size_t UringBackend::Poll() {
   if (backlog_head_ != nullptr) [[unlikely]] {
     TryBacklog();
   }
-  io_uring* const ring = ring_->get();
-  int result = 0;
-  if (io_uring_sq_ready(ring) > 0) {
-    ++stats_.system_calls;
-    result = io_uring_submit_and_get_events(ring);
-  } else if (io_uring_cq_ready(ring) == 0 && HasCompletions()) {
-    ++stats_.system_calls;
-    result = io_uring_get_events(ring);
+  const io_uring* const ring = ring_->get();
+  if (io_uring_sq_ready(ring) > 0 || (io_uring_cq_ready(ring) == 0 && HasCompletions())) {
+    Enter({.completions = 0});
   }
-  IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
   return Reap();
 }
 
@@ -144,18 +142,13 @@ size_t UringBackend::Wait(uint64_t timeout_ns) {
     TryBacklog();
   }
   if (HasCompletions()) return Poll();
-  io_uring* const ring = ring_->get();
-  ++stats_.system_calls;
-  int result;
-  if (timeout_ns == kForever) {
-    result = io_uring_submit_and_wait(ring, 1);
-  } else {
-    __kernel_timespec timeout{.tv_sec = static_cast<int64_t>(timeout_ns / 1'000'000'000),
-                              .tv_nsec = static_cast<int64_t>(timeout_ns % 1'000'000'000)};
-    io_uring_cqe* cqe = nullptr;
-    result = io_uring_submit_and_wait_timeout(ring, &cqe, 1, &timeout, nullptr);
+  KernelRing::WaitFor wait{.completions = 1, .timeout_ns = timeout_ns};
+  const size_t gathered = in_flight() / kGatheredShare;
+  if (gathered > 1 && options_.gather_us > 0 && ring_->has_min_wait()) {
+    wait.completions = static_cast<uint32_t>(gathered);
+    wait.min_wait_us = options_.gather_us;
   }
-  IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
+  Enter(wait);
   return Reap();
 }
 
@@ -177,10 +170,14 @@ io_uring_sqe* UringBackend::NextSqe() {
   if (sqe != nullptr) [[likely]] {
     return sqe;
   }
-  ++stats_.system_calls;
-  const int result = io_uring_submit(ring_->get());
-  IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
+  Enter({.completions = 0});
   return io_uring_get_sqe(ring_->get());
+}
+
+void UringBackend::Enter(const KernelRing::WaitFor& wait) {
+  ++stats_.system_calls;
+  const int result = ring_->Enter(wait);
+  IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
 }
 
 bool UringBackend::TrySubmit(IoOperation& operation) {

@@ -17,6 +17,9 @@ namespace ioengine {
 struct UringBackendOptions {
   // Operations in flight at most.
   size_t capacity = 512;
+  // How long a shard with many operations in flight sleeps for more than one completion.
+  // Microseconds; 0: it wakes for each. See RuntimeOptions::gather_us.
+  uint32_t gather_us = 0;
   KernelRingOptions ring;
 };
 
@@ -53,6 +56,7 @@ class UringBackend final : public Backend {
   explicit UringBackend(const UringBackendOptions& options);
 
   io_uring_sqe* NextSqe();
+  void Enter(const KernelRing::WaitFor& wait);
   bool TrySubmit(IoOperation& operation);
   void TryBacklog();
   bool PushCancel(uint64_t user_data);
