@@ -1,0 +1,145 @@
+#include "ioengine/tools/benchmark/io_options.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace ioengine::bench {
+namespace {
+
+constexpr uint64_t kSectorBytes = 512;
+constexpr uint64_t kMaxBlockBytes = uint64_t{64} << 20;
+constexpr uint64_t kMaxPoolBytes = uint64_t{4} << 30;
+
+absl::Status ParseCompare(std::string_view text, IoOptions* options) {
+  for (absl::string_view peer : absl::StrSplit(absl::string_view(text.data(), text.size()), ',')) {
+    if (peer == "fio") {
+      options->compare_fio = true;
+    } else if (peer == "raw") {
+      options->compare_raw = true;
+    } else {
+      return absl::InvalidArgumentError("known peers: fio, raw (a bare io_uring loop)");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The name of a backend; io_uring is the one there is, and auto takes it.
+absl::Status ParseBackend(std::string_view text) {
+  if (text == "auto" || text == "io_uring") return absl::OkStatus();
+  return absl::InvalidArgumentError("known backends: auto, io_uring");
+}
+
+}  // namespace
+
+bool IoOptions::writes() const { return std::any_of(workloads.begin(), workloads.end(), Writes); }
+
+bool IoOptions::needs_file() const {
+  return std::any_of(workloads.begin(), workloads.end(), NeedsFile);
+}
+
+uint64_t IoOptions::BlockSize(Workload workload) const {
+  if (block_size_bytes != 0) return block_size_bytes;
+  const bool sequential = workload == Workload::kSeqRead || workload == Workload::kSeqWrite;
+  return sequential ? uint64_t{1} << 20 : 4096;
+}
+
+int IoOptions::Depth(Workload workload) const {
+  if (depth != 0) return static_cast<int>(depth);
+  switch (workload) {
+    case Workload::kSeqRead:
+    case Workload::kSeqWrite:
+      return 8;
+    case Workload::kSyncWrite:
+      return 1;
+    default:
+      return 64;
+  }
+}
+
+void IoOptions::AddTo(FlagSet& flags) {
+  flags.AddString("dir", "DIR", "where to make the file (/var/tmp); not in memory",
+                  &target.directory);
+  flags.AddString("file", "PATH",
+                  "use this file: it must not exist, or all workloads only read;\n"
+                  "or this block device",
+                  &target.file);
+  flags.AddSwitch("destroy-data", "overwrite the block device of --file", &target.destroy_data);
+  flags.AddBytes("size", "size of the file (1GiB)", &target.size_bytes);
+  flags.Add("workloads", "LIST",
+            "seqread,seqwrite,randread,randwrite,mixed,syncwrite,null\n"
+            "(seqread,seqwrite,randread,randwrite)",
+            [this](std::string_view text) {
+              absl::StatusOr<std::vector<Workload>> parsed = ParseWorkloads(text);
+              if (parsed.ok()) workloads = *std::move(parsed);
+              return parsed.status();
+            });
+  flags.AddBytes("block-size", "bytes per operation (1MiB for seq*, else 4KiB)", &block_size_bytes);
+  flags.AddInteger("depth", "operations in flight per shard (8 for seq*, 1 for syncwrite, else 64)",
+                   1, 4096, &depth);
+  flags.AddInteger("shards", "shards, each a thread (1)", 1, 1024, &shards);
+  flags.Add("placement", "HOW", "unbound, pack, spread, or a list of CPUs such as 0,2-3 (pack)",
+            [this](std::string_view text) {
+              absl::StatusOr<PlacementSpec> parsed = ParsePlacement(text);
+              if (parsed.ok()) placement = *std::move(parsed);
+              return parsed.status();
+            });
+  flags.AddSeconds("duration", "of one repetition of one workload (5)", &duration_s);
+  flags.AddInteger("repetitions", "of each workload; the table gives medians (1)", 1, 1000,
+                   &repetitions);
+  flags.AddInteger("idle-spin-us", "how long an idle shard spins before it sleeps (0)", 0, 1000000,
+                   &idle_spin_us);
+  flags.AddInteger("gather-us",
+                   "how long a shard with many operations in flight sleeps for more\n"
+                   "than one completion (50)",
+                   0, 10000, &gather_us);
+  flags.AddInteger("seed", "of offsets and contents (1)", 0, INT64_MAX, &seed);
+  flags.AddSwitch("verify", "write stamped blocks, and check every block that is read", &verify);
+  flags.Add("backend", "NAME", "auto or io_uring (auto)", ParseBackend);
+  flags.Add("compare", "PEERS", "fio, raw (a bare io_uring loop), or both: alternate with them",
+            [this](std::string_view text) { return ParseCompare(text, this); });
+  flags.AddSeconds("slice", "of one turn in a comparison (1)", &slice_s);
+  flags.AddString("json", "FILE", "write the results there too", &json_path);
+}
+
+absl::Status IoOptions::Validate() const {
+  if (block_size_bytes % kSectorBytes != 0 || block_size_bytes > kMaxBlockBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--block-size=", block_size_bytes, ": give a multiple of 512 up to 64MiB"));
+  }
+  if (target.size_bytes % 4096 != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--size=", target.size_bytes, ": give a multiple of 4096"));
+  }
+  for (const Workload workload : workloads) {
+    if (NeedsFile(workload) &&
+        target.size_bytes / static_cast<uint64_t>(shards) < BlockSize(workload)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--size=", target.size_bytes, ": too small for ", shards,
+                       " shards with blocks of ", BlockSize(workload), " bytes"));
+    }
+    const uint64_t pool =
+        static_cast<uint64_t>(Depth(workload)) * std::bit_ceil(BlockSize(workload));
+    if (pool > kMaxPoolBytes) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--depth and --block-size: ", pool, " bytes of buffers per shard; 4GiB is the most"));
+    }
+  }
+  if (verify && compares()) {
+    return absl::InvalidArgumentError(
+        "--verify and --compare do not go together: the peer overwrites the stamps");
+  }
+  if (verify && target.file.empty() && !needs_file()) {
+    return absl::InvalidArgumentError("--verify: the workload null has nothing to check");
+  }
+  const bool file_workload = needs_file();
+  if (compare_fio && !file_workload) {
+    return absl::InvalidArgumentError(
+        "--compare=fio: fio has nothing like the workload null; use --compare=raw");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace ioengine::bench

@@ -1,0 +1,52 @@
+#ifndef IOENGINE_TOOLS_BENCHMARK_IO_RUNNER_H_
+#define IOENGINE_TOOLS_BENCHMARK_IO_RUNNER_H_
+
+// Runs workloads on the library's shards, from the suite's thread.
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ioengine/engine/runtime.h"
+#include "ioengine/tools/benchmark/io_shard_run.h"
+#include "ioengine/tools/benchmark/io_stamp.h"
+#include "ioengine/tools/benchmark/peer.h"
+
+namespace ioengine::bench {
+
+class IoRunner {
+ public:
+  // Borrows both. `cancelled` is polled while runs are under way.
+  IoRunner(Runtime& runtime, const std::atomic<bool>& cancelled);
+
+  // Keeps the version of every block from now on (--verify), for a file that LayOut writes or
+  // wrote. `unit_bytes`: the smallest block that any workload uses, but at most 4096.
+  void KeepVersions(const PeerJob& job, uint64_t unit_bytes);
+
+  // Writes the file over its whole size. Errors: the first of any operation; Cancelled.
+  absl::Status LayOut(const std::string& path, uint64_t size_bytes, uint64_t stamp_seed);
+
+  // Runs the job on all shards for its duration. Errors: the first of any shard; Cancelled.
+  absl::StatusOr<PeerOutcome> Run(const PeerJob& job, uint64_t stamp_seed);
+
+  // One line on how far the present run is. Any thread, at any time.
+  std::string ProgressLine() const;
+
+ private:
+  void StartProgress(std::string what, double duration_s, uint64_t total_bytes);
+
+  struct Started;  // what the progress line shows
+
+  Runtime& runtime_;
+  const std::atomic<bool>& cancelled_;
+  std::vector<std::unique_ptr<VersionMap>> versions_;  // by shard; empty without --verify
+  std::vector<ShardProgress> progress_;                // by shard
+  std::atomic<std::shared_ptr<const Started>> started_;
+};
+
+}  // namespace ioengine::bench
+
+#endif  // IOENGINE_TOOLS_BENCHMARK_IO_RUNNER_H_

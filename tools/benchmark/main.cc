@@ -1,0 +1,34 @@
+// ioengine-bench SUITE [flags]: what the library does on this machine.
+
+#include <cstdio>
+#include <string_view>
+
+#include "ioengine/tools/benchmark/io_suite.h"
+#include "ioengine/version.h"
+
+namespace {
+
+constexpr const char* kHelp =
+    "usage: ioengine-bench [SUITE] [flags]\n\n"
+    "suites:\n"
+    "  io        reads and writes of a file through a shard; the default\n\n"
+    "`ioengine-bench SUITE --help` lists a suite's flags, `--version` gives the version.\n";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  if (first == "--version") {
+    std::printf("ioengine-bench %s\n", ioengine::kVersion);
+    return 0;
+  }
+  if (first == "help" || first == "suites") {
+    std::fputs(kHelp, stdout);
+    return 0;
+  }
+  // The first word names the suite; flags alone mean the default one.
+  if (first.empty() || first.front() == '-') return ioengine::bench::RunIoSuite(argc, argv);
+  if (first == "io") return ioengine::bench::RunIoSuite(argc - 1, argv + 1);
+  std::fprintf(stderr, "ioengine-bench: there is no suite '%s'\n\n%s", argv[1], kHelp);
+  return 2;
+}
