@@ -43,8 +43,13 @@ void Executor::Run() {
 
 void Executor::RequestStop() {
   stop_requested_.store(true, std::memory_order_release);
-  // Same protocol as TryCall, with the flag in the place of the call.
-  if (sleeping_.exchange(false, std::memory_order_acq_rel)) poller_.Wake();
+  // Same protocol as TryCall, with the flag in the place of the call. The flag comes first: a
+  // thread that is told here that Run is over touches the poller no more, and the next Run sees
+  // the flag.
+  if ((callers_.fetch_add(1, std::memory_order_acq_rel) & kClosedBit) == 0) {
+    if (sleeping_.exchange(false, std::memory_order_acq_rel)) poller_.Wake();
+  }
+  callers_.fetch_sub(1, std::memory_order_release);
 }
 
 CallOutcome Executor::TryCall(std::unique_ptr<ForeignCall>& call) {

@@ -69,10 +69,11 @@ class Executor {
   // run. May be called again afterwards.
   void Run();
 
-  // Makes Run return at the end of its turn. Any thread.
+  // Makes Run return at the end of its turn; where it is not running, the next Run returns at once.
+  // Any thread. The poller is not used after Run has returned.
   void RequestStop();
 
-  // Starts `task` in this turn; nobody awaits it. The executor owns it until it finishes.
+  // Makes `task` runnable; nobody awaits it. The executor owns it until it finishes.
   // Shard: this one. Cost: one allocation.
   void Spawn(Task<void> task, ClassId class_id = 0) { detached_.Spawn(std::move(task), class_id); }
 
@@ -141,9 +142,9 @@ class Executor {
   // first and the shard, whose exchange then reads it, sees the call in the inbox.
   alignas(64) std::atomic<bool> sleeping_{false};
   std::atomic<bool> stop_requested_{false};
-  // The number of threads inside TryCall, and whether it is closed. A thread enters with an
+  // The number of threads inside TryCall and RequestStop, and whether those are closed. A thread enters with an
   // addition that also shows it the bit; so once the executor has set the bit and seen the count
-  // fall to 0, no call can reach the inbox any more.
+  // fall to 0, no call can reach the inbox any more, and no thread is about to wake the poller.
   static constexpr uint32_t kClosedBit = uint32_t{1} << 31;
   std::atomic<uint32_t> callers_{0};
 };
