@@ -103,6 +103,8 @@ void Executor::Idle() {
   if (inbox_.empty() && !stop_requested_.load(std::memory_order_acquire)) {
     ++stats_.sleeps;
     poller_.Wait(Poller::kForever);
+  } else {
+    poller_.Poll();  // calls that come without end must not keep it from its turn
   }
   // An exchange, not a store: a store would cut the release sequence of a caller that came second
   // (and so woke nobody), and its call could be overlooked before the next sleep.
