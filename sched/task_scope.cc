@@ -43,7 +43,6 @@ void TaskScope::Spawn(Task<void> task, ClassId class_id) {
 }
 
 void TaskScope::DestroyChildren() {
-  joiner_ = nullptr;
   while (!children_.empty()) {
     std::coroutine_handle<ChildPromise>::from_promise(children_.PopFront()).destroy();
   }
@@ -51,7 +50,8 @@ void TaskScope::DestroyChildren() {
 
 void TaskScope::OnChildGone() {
   if (--size_ > 0 || joiner_ == nullptr) return;
-  executor_.MakeRunnable(*std::exchange(joiner_, nullptr));
+  JoinAwaiter& joiner = *std::exchange(joiner_, nullptr);
+  executor_.MakeRunnable(*std::exchange(joiner.task_, nullptr));
 }
 
 }  // namespace ioengine

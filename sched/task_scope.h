@@ -32,13 +32,13 @@ class TaskScope {
   // Destroys the children that have not finished, where they are suspended.
   ~TaskScope() { DestroyChildren(); }
 
-  // Starts `task` in this turn, with `class_id`. Cost: one allocation.
+  // Makes `task` runnable, with `class_id`. Cost: one allocation.
   void Spawn(Task<void> task, ClassId class_id = 0);
 
-  // Suspends until no child is left; at once when there is none. One task may wait at a time.
-  auto Join() { return JoinAwaiter{*this}; }
+  // Suspends until no child is left; not at all when there is none. One task may wait at a time.
+  auto Join() { return JoinAwaiter(*this); }
 
-  // Destroys the children that have not finished. Their order is that of their spawning.
+  // Destroys the children that have not finished, in the order of their spawning. Ends a Join.
   void DestroyChildren();
 
   // Children that have not finished.
@@ -48,16 +48,30 @@ class TaskScope {
   struct ChildPromise;
   struct Child;
 
-  struct JoinAwaiter {
-    TaskScope& scope;
+  // Lives in the frame of the task that joins; leaves the scope when that is destroyed first.
+  class JoinAwaiter {
+   public:
+    explicit JoinAwaiter(TaskScope& scope) : scope_(scope) {}
+    JoinAwaiter(const JoinAwaiter&) = delete;
+    JoinAwaiter& operator=(const JoinAwaiter&) = delete;
+    ~JoinAwaiter() {
+      if (task_ != nullptr) scope_.joiner_ = nullptr;
+    }
 
-    bool await_ready() const noexcept { return scope.size_ == 0; }
+    bool await_ready() const noexcept { return scope_.size_ == 0; }
     template <typename Promise>
     void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-      IOENGINE_CHECK(scope.joiner_ == nullptr, "two tasks join one TaskScope");
-      scope.joiner_ = &handle.promise();
+      IOENGINE_CHECK(scope_.joiner_ == nullptr, "two tasks join one TaskScope");
+      scope_.joiner_ = this;
+      task_ = &handle.promise();
     }
     void await_resume() const noexcept {}
+
+   private:
+    friend class TaskScope;
+
+    TaskScope& scope_;
+    Runnable* task_ = nullptr;  // while it waits
   };
 
   static Child Run(Task<void> task);
@@ -65,7 +79,7 @@ class TaskScope {
 
   Executor& executor_;
   IntrusiveList<ChildPromise> children_;
-  Runnable* joiner_ = nullptr;
+  JoinAwaiter* joiner_ = nullptr;
   size_t size_ = 0;
 };
 
