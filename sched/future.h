@@ -44,10 +44,14 @@ struct FutureState {
 
 }  // namespace internal
 
+// Move-only: there is one result, which is moved out.
 template <typename T>
 class [[nodiscard]] Future {
  public:
   using Result = typename internal::WaitResult<T>::type;
+
+  Future(Future&&) noexcept = default;
+  Future& operator=(Future&&) noexcept = default;
 
   // Blocks the calling thread until the task finished, and gives its result; once. `Unavailable`
   // when the shard stopped before the task finished. Never call it on a shard.
@@ -88,7 +92,9 @@ class Promise {
 
   Future<T> future() { return Future<T>(state_); }
 
+  // Once.
   void Set(Result result) {
+    IOENGINE_CHECK(state_ != nullptr, "Set on a Promise that was set or moved from");
     // The waiting thread may drop its reference the moment it sees `done`.
     auto state = std::exchange(state_, nullptr);
     state->result.emplace(std::move(result));
