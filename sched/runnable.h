@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ioengine/sched/check.h"
+
 namespace ioengine {
 
 // Priority class of a task; it travels with the task into the I/O queue. One byte, so that it
@@ -54,6 +56,7 @@ class RunQueue {
 
   // Cost: O(1), no allocation.
   void Push(Runnable& task) {
+    IOENGINE_CHECK(!task.queued_, "the task is in a run queue already");
     task.next_ = nullptr;
     task.queued_ = true;
     if (head_ == nullptr) {
@@ -87,6 +90,7 @@ class RunQueue {
       --size_;
       return;
     }
+    IOENGINE_CHECK(false, "the task is not in the run queue of this thread's executor");
   }
 
  private:
