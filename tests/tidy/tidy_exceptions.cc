@@ -1,0 +1,46 @@
+#include "ioengine/tests/tidy/tidy_exceptions.h"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "ioengine/tests/tidy/tidy_rules.h"
+
+namespace ioengine::tidy {
+
+const std::vector<Exception>& Exceptions() {
+  static const std::vector<Exception> exceptions = {
+      {"CheckConsole", "sched/check.cc",
+       "a failed CHECK is about to end the process: there is nobody left to return a report to"},
+      {"CheckNamedInBuild", "tests/embed/main.cc",
+       "tests/embed/run builds it outside of Bazel, as an embedder would"},
+      {"CheckSystemCalls", "io/uring/",
+       "lies behind the seam: it owns the ring's descriptors and the eventfd that wakes it"},
+      {"CheckSystemCalls", "numa/kernel_file.cc",
+       "reads /sys and /proc at start-up, before there is a Backend"},
+  };
+  return exceptions;
+}
+
+std::vector<Violation> Excuse(std::string_view rule, const std::vector<Exception>& exceptions,
+                              std::vector<Violation> violations) {
+  for (const Exception& exception : exceptions) {
+    if (exception.rule != rule) continue;
+    const size_t excused = std::erase_if(violations, [&](const Violation& violation) {
+      return violation.path == exception.path_prefix ||
+             (exception.path_prefix.ends_with('/') &&
+              violation.path.starts_with(exception.path_prefix));
+    });
+    if (excused > 0) continue;
+    violations.push_back({std::string(exception.path_prefix), 0,
+                          absl::StrCat("is excused from ", std::string(rule), " in ",
+                                       "tests/tidy/tidy_exceptions.cc, but does not need it (any ",
+                                       "more): take the exception out")});
+  }
+  return violations;
+}
+
+}  // namespace ioengine::tidy
