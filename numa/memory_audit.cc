@@ -4,12 +4,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <map>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "ioengine/numa/memory_calls.h"
@@ -46,7 +46,8 @@ void AuditNode(std::span<std::byte> region, MemoryCalls& calls, MemoryAudit* aud
     pages[i] = region.data() + page * page_bytes;
   }
   if (const int error = calls.QueryNodes(pages, nodes); error != 0) {
-    audit->Degraded(absl::StrCat("node not known: move_pages: ", std::strerror(error)));
+    audit->Degraded(
+        absl::StrCat("node not known: ", absl::ErrnoToStatus(error, "move_pages").message()));
     return;
   }
   audit->sampled_pages = samples;

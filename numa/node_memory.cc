@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -28,9 +27,10 @@ std::string Mebibytes(size_t size_bytes) { return absl::StrCat(size_bytes >> 20,
 absl::Status CannotHave(std::string_view doing, size_t size_bytes, int error) {
   const std::string what =
       absl::StrCat("cannot ", std::string(doing), " ", Mebibytes(size_bytes), " of I/O memory");
-  if (error != ENOMEM) return absl::ErrnoToStatus(error, what);
+  const absl::Status status = absl::ErrnoToStatus(error, what);
+  if (error != ENOMEM) return status;
   return absl::ResourceExhaustedError(
-      absl::StrCat(what, ": ", std::strerror(error),
+      absl::StrCat(status.message(),
                    "; ask for less, or raise what limits it: free memory, cgroup memory.max, "
                    "ulimit -v, vm.overcommit_memory, vm.max_map_count"));
 }
@@ -52,7 +52,7 @@ absl::StatusOr<NodeMemory> NodeMemory::Allocate(size_t size_bytes, const Options
   const size_t rounded_bytes = (size_bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
   NodeMemory memory(options, calls);
   if (!options.allow_hugetlb || !memory.MapHugetlb(rounded_bytes)) {
-    const absl::Status mapped = memory.MapOrdinary(rounded_bytes);
+    absl::Status mapped = memory.MapOrdinary(rounded_bytes);
     if (!mapped.ok()) return mapped;
   }
   memory.Audit();
@@ -116,8 +116,8 @@ absl::Status NodeMemory::MapOrdinary(size_t size_bytes) {
   }
   // Refused by a kernel without transparent huge pages; the audit finds out.
   calls_->Advise(data, size_bytes, MADV_HUGEPAGE);
-  if (const absl::Status bound = BindToNode(); !bound.ok()) return bound;
-  if (const absl::Status kept = KeepFromChildren(); !kept.ok()) return kept;
+  if (absl::Status bound = BindToNode(); !bound.ok()) return bound;
+  if (absl::Status kept = KeepFromChildren(); !kept.ok()) return kept;
   return options_.prefault ? Prefault() : absl::OkStatus();
 }
 
@@ -172,8 +172,9 @@ const MemoryAudit& NodeMemory::Audit() {
         "/sys/kernel/mm/transparent_hugepage/enabled is never; vm.nr_hugepages sets some aside"));
   }
   if (bind_error_ != 0) {
-    audit_.Degraded(absl::StrCat("cannot ask for node ", options_.node, ": mbind: ",
-                                 std::strerror(bind_error_), "; a container needs CAP_SYS_NICE"));
+    audit_.Degraded(absl::StrCat("cannot ask for node ", options_.node, ": ",
+                                 absl::ErrnoToStatus(bind_error_, "mbind").message(),
+                                 "; a container needs CAP_SYS_NICE"));
   }
   const size_t right = audit_.node == options_.node ? audit_.pages_on_node : 0;
   if (options_.node >= 0 && right < audit_.resident_pages) {

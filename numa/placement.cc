@@ -181,7 +181,7 @@ absl::StatusOr<Placement> MakePlacement(const Topology& topology, PlacementPolic
 
   std::vector<int> cpus = custom_cpus;
   if (policy == PlacementPolicy::kCustom) {
-    const absl::Status valid = CheckCustomCpus(topology, custom_cpus);
+    absl::Status valid = CheckCustomCpus(topology, custom_cpus);
     if (!valid.ok()) return valid;
   } else {
     cpus = CpusInOrder(topology, policy);

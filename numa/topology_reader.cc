@@ -21,7 +21,7 @@ namespace ioengine {
 namespace {
 
 // A CPU list of 8,192 scattered ids needs some 40 KiB; everything else is below a page.
-constexpr size_t kMaxFileBytes = 64 * 1024;
+constexpr size_t kMaxFileBytes = size_t{64} << 10;
 
 // The kernel's distances are bytes, and 10 stands for local.
 constexpr int kMinDistance = 1;
@@ -128,7 +128,7 @@ absl::Status TopologyReader::ReadNodes() {
                        "does not hold one distance for each node");
     }
   }
-  const absl::Status assigned = AssignCpusToNodes(nodes);
+  absl::Status assigned = AssignCpusToNodes(nodes);
   if (!assigned.ok()) return assigned;
   topology_.nodes_ = std::move(nodes);
   topology_.nodes_known_ = true;
@@ -200,7 +200,7 @@ void TopologyReader::AssumeOneNode() {
 absl::Status TopologyReader::ReadCores() {
   std::vector<CpuInfo> cpus = topology_.cpus_;
   for (CpuInfo& cpu : cpus) {
-    const absl::Status read = ReadCore(&cpu);
+    absl::Status read = ReadCore(&cpu);
     if (!read.ok()) return read;
   }
   topology_.cpus_ = std::move(cpus);

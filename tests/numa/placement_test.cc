@@ -29,6 +29,12 @@ Topology Read(const MachineSpec& machine, const char* allowed) {
   return Topology::Read(tree.root(), ParseCpuList(allowed).value()).value();
 }
 
+// The tree of this one is large, so it is written once.
+Topology ReadTwoSockets(const char* allowed) {
+  static const SysfsTree tree(TwoSocketsOf32CoresSmt());
+  return Topology::Read(tree.root(), ParseCpuList(allowed).value()).value();
+}
+
 std::vector<int> PlacedCpus(const Topology& topology, PlacementPolicy policy, int shard_count) {
   std::vector<int> cpus;
   const Placement placement = MakePlacement(topology, policy, shard_count).value();
@@ -60,7 +66,7 @@ TEST(PlacementTest, UnboundTakesAnyNumberAndPinsNone) {
 }
 
 TEST(PlacementTest, PackFillsCoresThenSiblingsThenTheNextNode) {
-  const Topology topology = Read(TwoSocketsOf32CoresSmt(), "0-127");
+  const Topology topology = ReadTwoSockets("0-127");
   const std::vector<int> cpus = PlacedCpus(topology, PlacementPolicy::kPack, 128);
   const auto part = [&](int first, int count) {
     return FormatCpuList({cpus.begin() + first, cpus.begin() + first + count});
@@ -73,7 +79,7 @@ TEST(PlacementTest, PackFillsCoresThenSiblingsThenTheNextNode) {
 }
 
 TEST(PlacementTest, SpreadTakesNodesInTurnAndSiblingsLast) {
-  const Topology topology = Read(TwoSocketsOf32CoresSmt(), "0-127");
+  const Topology topology = ReadTwoSockets("0-127");
   const std::vector<int> cpus = PlacedCpus(topology, PlacementPolicy::kSpread, 128);
   EXPECT_THAT(std::vector<int>(cpus.begin(), cpus.begin() + 4), ElementsAre(0, 32, 1, 33));
   EXPECT_EQ(FormatCpuList({cpus.begin(), cpus.begin() + 64}), "0-63");
@@ -92,13 +98,13 @@ TEST(PlacementTest, EpycPacksIntoTheNearestNodesFirst) {
 }
 
 TEST(PlacementTest, SpreadSkipsNodesThatAreUsedUp) {
-  const Topology topology = Read(TwoSocketsOf32CoresSmt(), "0,32-35");
+  const Topology topology = ReadTwoSockets("0,32-35");
   EXPECT_THAT(PlacedCpus(topology, PlacementPolicy::kSpread, 5), ElementsAre(0, 32, 33, 34, 35));
 }
 
 TEST(PlacementTest, ScatteredCpusetCountsSiblingsAmongTheAllowedOnes) {
   // 70 is the second thread of core 6, but its first is not ours: a whole core for us.
-  const Topology topology = Read(TwoSocketsOf32CoresSmt(), "3,40,67,70");
+  const Topology topology = ReadTwoSockets("3,40,67,70");
   EXPECT_THAT(PlacedCpus(topology, PlacementPolicy::kPack, 4), ElementsAre(3, 70, 67, 40));
   EXPECT_THAT(PlacedCpus(topology, PlacementPolicy::kSpread, 4), ElementsAre(3, 40, 70, 67));
 }
@@ -116,7 +122,7 @@ TEST(PlacementTest, UnknownNodesBindNoMemory) {
 }
 
 TEST(PlacementTest, CustomGivesShardsTheCpusInTheOrderListed) {
-  const Topology topology = Read(TwoSocketsOf32CoresSmt(), "0-127");
+  const Topology topology = ReadTwoSockets("0-127");
   const Placement placement =
       MakePlacement(topology, PlacementPolicy::kCustom, 3, {33, 5, 100, 7}).value();
   ASSERT_EQ(placement.shards.size(), 3u);
@@ -128,7 +134,7 @@ TEST(PlacementTest, CustomGivesShardsTheCpusInTheOrderListed) {
 }
 
 TEST(PlacementTest, MoreShardsThanCpusIsAnErrorThatSaysWhatToDo) {
-  const Topology topology = Read(TwoSocketsOf32CoresSmt(), "3,40,70");
+  const Topology topology = ReadTwoSockets("3,40,70");
   for (const PlacementPolicy policy : {PlacementPolicy::kPack, PlacementPolicy::kSpread}) {
     EXPECT_TRUE(MakePlacement(topology, policy, 3).ok());
     EXPECT_THAT(Error(MakePlacement(topology, policy, 4)),
@@ -140,7 +146,7 @@ TEST(PlacementTest, MoreShardsThanCpusIsAnErrorThatSaysWhatToDo) {
 }
 
 TEST(PlacementTest, CustomRefusesDuplicatesAndForbiddenCpus) {
-  const Topology topology = Read(TwoSocketsOf32CoresSmt(), "3,40,70");
+  const Topology topology = ReadTwoSockets("3,40,70");
   EXPECT_THAT(Error(MakePlacement(topology, PlacementPolicy::kCustom, 2, {40, 40})),
               HasSubstr("CPU 40 twice"));
   for (const int cpu : {4, -1, 128, kMaxCpus}) {
