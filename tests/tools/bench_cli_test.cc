@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "ioengine/tools/benchmark/metrics.h"
-#include "tests/tools/temporary_directory.h"
+#include "ioengine/tests/tools/temporary_directory.h"
 
 extern char** environ;
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "temporary_directory.h"
+#include "ioengine/tests/tools/temporary_directory.h"
 
 namespace ioengine::bench {
 namespace {

@@ -9,10 +9,10 @@
 #include <optional>
 #include <string>
 
+#include "ioengine/tests/tools/temporary_directory.h"
 #include "ioengine/tools/benchmark/mount_info.h"
 #include "ioengine/tools/benchmark/table.h"
 #include "ioengine/version.h"
-#include "temporary_directory.h"
 
 namespace ioengine::bench {
 namespace {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "temporary_directory.h"
+#include "ioengine/tests/tools/temporary_directory.h"
 
 namespace ioengine::bench {
 namespace {

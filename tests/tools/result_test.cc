@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "temporary_directory.h"
+#include "ioengine/tests/tools/temporary_directory.h"
 
 namespace ioengine::bench {
 namespace {

@@ -21,7 +21,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "temporary_directory.h"
+#include "ioengine/tests/tools/temporary_directory.h"
 
 namespace ioengine::bench {
 namespace {

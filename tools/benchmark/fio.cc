@@ -30,7 +30,9 @@ constexpr double kSpareSeconds = 30;
 
 // Large mallocs get transparent huge pages. fio's own --mem=mmaphuge and shmhuge need pages that
 // the administrator has set aside; with both possible this one was as fast.
-const std::pair<std::string, std::string> kHugePages = {"GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"};
+std::pair<std::string, std::string> HugePages() {
+  return {"GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"};
+}
 
 std::string FioPattern(Workload workload) {
   switch (workload) {
@@ -61,7 +63,8 @@ std::string JoinCpus(const std::vector<int>& cpus) {
 }
 
 std::string ShellText(const std::vector<std::string>& argv) {
-  std::string text = kHugePages.first + "=" + kHugePages.second;
+  const auto [variable, value] = HugePages();
+  std::string text = variable + "=" + value;
   for (const std::string& argument : argv) {
     text += ' ';
     if (argument.find_first_of(" '\"\\$&;|<>()*?") == std::string::npos) {
@@ -221,7 +224,7 @@ absl::StatusOr<PeerOutcome> RunFio(const PeerJob& job, FioVariant variant,
 
   const std::vector<std::string> argv = FioCommand(job, variant);
   const absl::StatusOr<ProcessResult> result =
-      RunProcess(argv, {kHugePages}, job.duration_s + kSpareSeconds, cancelled);
+      RunProcess(argv, {HugePages()}, job.duration_s + kSpareSeconds, cancelled);
   if (absl::IsNotFound(result.status())) {
     return absl::NotFoundError(
         "fio is not installed; apt-get install fio, or leave out --compare=fio");

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <system_error>
 
 #include "absl/status/status.h"
 
@@ -31,7 +32,7 @@ uint64_t ClockNs() {
                                    .count());
 }
 
-std::string ErrnoText(int error) { return std::strerror(error); }
+std::string ErrnoText(int error) { return std::generic_category().message(error); }
 
 }  // namespace
 

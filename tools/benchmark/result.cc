@@ -144,7 +144,7 @@ absl::Status WriteReport(const Report& report, const std::string& path) {
 
   struct stat existing;
   const bool special = stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode);
-  const absl::Status status = special ? WriteInto(path, text) : Replace(path, text);
+  absl::Status status = special ? WriteInto(path, text) : Replace(path, text);
   if (status.ok()) return status;
   return absl::Status(status.code(), "cannot write " + path + std::string(status.message()) +
                                          "; name a file in a directory that can be written");

@@ -56,10 +56,18 @@ absl::Status CheckDirectory(const std::string& directory) {
   return absl::OkStatus();
 }
 
-// How many bytes a block device has, checked to be free for writing if that is wanted.
-absl::StatusOr<uint64_t> OpenBlockDevice(const std::string& path, bool writes) {
+// How many bytes the block device has, if we may use it as asked.
+absl::StatusOr<uint64_t> CheckBlockDevice(const TargetRequest& request) {
+  const std::string& path = request.file;
+  if (request.writes && !request.destroy_data) {
+    return absl::PermissionDeniedError(
+        "writing to block device " + path +
+        " destroys all data on it; say --destroy-data if that is what you want, or choose "
+        "read-only workloads (--workloads=seqread,randread)");
+  }
   // For a block device O_EXCL means: not while it is mounted or part of something else.
-  const int fd = open(path.c_str(), (writes ? O_RDWR | O_EXCL : O_RDONLY) | O_CLOEXEC);
+  const int mode = request.writes ? O_RDWR | O_EXCL : O_RDONLY;
+  const int fd = open(path.c_str(), mode | O_CLOEXEC);
   if (fd < 0 && errno == EBUSY) {
     return absl::FailedPreconditionError(
         "block device " + path + " is in use (mounted, or part of a volume); unmount it first");
@@ -69,9 +77,23 @@ absl::StatusOr<uint64_t> OpenBlockDevice(const std::string& path, bool writes) {
   const int result = ioctl(fd, BLKGETSIZE64, &size_bytes);
   const int error = errno;
   close(fd);
-  if (result != 0)
+  if (result != 0) {
     return absl::ErrnoToStatus(error, "cannot ask block device " + path + " for its size");
+  }
   return size_bytes;
+}
+
+// How many bytes the file has, if we are only to read it.
+absl::StatusOr<uint64_t> CheckExistingFile(const TargetRequest& request,
+                                           const struct stat& existing) {
+  if (request.writes) {
+    return absl::AlreadyExistsError(
+        request.file +
+        " exists, and its contents would be overwritten; name a file that does not exist, or "
+        "choose read-only workloads (--workloads=seqread,randread)");
+  }
+  if (absl::Status status = CheckOnDisk(DirectoryOf(request.file)); !status.ok()) return status;
+  return static_cast<uint64_t>(existing.st_size);
 }
 
 }  // namespace
@@ -87,50 +109,36 @@ TargetFile::~TargetFile() {
 }
 
 absl::StatusOr<TargetFile> TargetFile::Open(const TargetRequest& request) {
-  struct stat existing;
   if (request.file.empty()) {
     if (absl::Status status = CheckDirectory(request.directory); !status.ok()) return status;
-    return Create((std::filesystem::path(request.directory) / NewFileName()).string(), request);
+    const std::filesystem::path directory = request.directory;
+    return Create((directory / NewFileName()).string(), request);
   }
-  const std::string& path = request.file;
-  if (stat(path.c_str(), &existing) != 0) {
-    if (errno != ENOENT) return absl::ErrnoToStatus(errno, "cannot look at " + path);
-    if (absl::Status status = CheckDirectory(DirectoryOf(path)); !status.ok()) return status;
-    return Create(path, request);
-  }
+  struct stat existing;
+  if (stat(request.file.c_str(), &existing) == 0) return Use(request, existing);
+  if (errno != ENOENT) return absl::ErrnoToStatus(errno, "cannot look at " + request.file);
+  const std::string directory = DirectoryOf(request.file);
+  if (absl::Status status = CheckDirectory(directory); !status.ok()) return status;
+  return Create(request.file, request);
+}
 
-  uint64_t available_bytes = 0;
-  Kind kind = Kind::kExisting;
-  if (S_ISBLK(existing.st_mode)) {
-    if (request.writes && !request.destroy_data) {
-      return absl::PermissionDeniedError(
-          "writing to block device " + path +
-          " destroys all data on it; say --destroy-data if that "
-          "is what you want, or choose read-only workloads (--workloads=seqread,randread)");
-    }
-    const absl::StatusOr<uint64_t> size = OpenBlockDevice(path, request.writes);
-    if (!size.ok()) return size.status();
-    available_bytes = *size;
-    kind = Kind::kBlockDevice;
-  } else if (!S_ISREG(existing.st_mode)) {
-    return absl::InvalidArgumentError(path +
-                                      " is neither a file nor a block device; for a directory "
-                                      "say --dir=" +
-                                      path);
-  } else {
-    if (request.writes) {
-      return absl::AlreadyExistsError(
-          path +
-          " exists, and its contents would be overwritten; name a file that does not exist, or "
-          "choose read-only workloads (--workloads=seqread,randread)");
-    }
-    if (absl::Status status = CheckOnDisk(DirectoryOf(path)); !status.ok()) return status;
-    available_bytes = static_cast<uint64_t>(existing.st_size);
+absl::StatusOr<TargetFile> TargetFile::Use(const TargetRequest& request,
+                                           const struct stat& existing) {
+  const std::string& path = request.file;
+  const bool is_block_device = S_ISBLK(existing.st_mode);
+  if (!is_block_device && !S_ISREG(existing.st_mode)) {
+    return absl::InvalidArgumentError(
+        path + " is neither a file nor a block device; for a directory say --dir=" + path);
   }
-  if (available_bytes == 0)
+  const absl::StatusOr<uint64_t> available_bytes =
+      is_block_device ? CheckBlockDevice(request) : CheckExistingFile(request, existing);
+  if (!available_bytes.ok()) return available_bytes.status();
+  if (*available_bytes == 0) {
     return absl::InvalidArgumentError(path + " is empty; nothing to measure");
+  }
   if (absl::Status status = CheckDirectIo(path); !status.ok()) return status;
-  return TargetFile(path, kind, std::min(request.size_bytes, available_bytes));
+  return TargetFile(path, is_block_device ? Kind::kBlockDevice : Kind::kExisting,
+                    std::min(request.size_bytes, *available_bytes));
 }
 
 absl::StatusOr<TargetFile> TargetFile::Create(const std::string& path,

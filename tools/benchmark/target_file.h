@@ -62,6 +62,7 @@ class TargetFile {
 
  private:
   TargetFile(std::string path, Kind kind, uint64_t size_bytes);
+  static absl::StatusOr<TargetFile> Use(const TargetRequest& request, const struct stat& existing);
   static absl::StatusOr<TargetFile> Create(const std::string& path, const TargetRequest& request);
 
   std::string path_;
