@@ -2,23 +2,30 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <filesystem>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "ioengine/tools/benchmark/metrics.h"
 #include "ioengine/tests/tools/temporary_directory.h"
-
-extern char** environ;
+#include "ioengine/tools/benchmark/metrics.h"
 
 namespace ioengine::bench {
 namespace {
@@ -34,22 +41,48 @@ struct Finished {
   std::string errors;
 };
 
+// Makes io_uring_setup fail with `error`, as a container's seccomp profile does.
+bool BlockUring(int error) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {static_cast<unsigned short>(std::size(filter)), filter};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+// Becomes a user who may lock 64 KiB of memory.
+bool BecomeOrdinaryUser() {
+  const rlimit memlock = {65536, 65536};
+  return setrlimit(RLIMIT_MEMLOCK, &memlock) == 0 && setgroups(0, nullptr) == 0 &&
+         setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0;
+}
+
 class BenchCliTest : public ::testing::Test {
  protected:
-  pid_t Start(std::vector<std::string> words) {
+  // Starts the binary; `prepare` runs in the new process first, and makes it one of another kind.
+  pid_t Start(std::vector<std::string> words, bool (*prepare)() = nullptr) {
     words.insert(words.begin(), kBinary);
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    const int flags = O_CREAT | O_TRUNC | O_WRONLY;
-    posix_spawn_file_actions_addopen(&actions, 1, files_.File("out").c_str(), flags, 0600);
-    posix_spawn_file_actions_addopen(&actions, 2, files_.File("err").c_str(), flags, 0600);
-    pid_t pid = -1;
-    const int error = posix_spawn(&pid, kBinary, &actions, nullptr, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    EXPECT_EQ(error, 0) << kBinary;
+    const int flags = O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC;
+    const int output = open(files_.File("out").c_str(), flags, 0600);
+    const int errors = open(files_.File("err").c_str(), flags, 0600);
+    // By descriptor: an ordinary user may not look into the folder where it was built.
+    const int binary = open(kBinary, O_RDONLY | O_CLOEXEC);
+    EXPECT_GE(binary, 0) << kBinary;
+    const pid_t pid = fork();
+    if (pid == 0) {
+      dup2(output, STDOUT_FILENO);
+      dup2(errors, STDERR_FILENO);
+      if (prepare == nullptr || prepare()) fexecve(binary, argv.data(), environ);
+      _exit(99);
+    }
+    for (const int fd : {output, errors, binary}) close(fd);
     return pid;
   }
 
@@ -63,7 +96,9 @@ class BenchCliTest : public ::testing::Test {
     return finished;
   }
 
-  Finished Run(std::vector<std::string> words) { return Wait(Start(std::move(words))); }
+  Finished Run(std::vector<std::string> words, bool (*prepare)() = nullptr) {
+    return Wait(Start(std::move(words), prepare));
+  }
 
   std::string Dir() const { return "--dir=" + data_.path(); }
 
@@ -196,6 +231,33 @@ TEST_F(BenchCliTest, SaysWhatIsWrong) {
   EXPECT_EQ(run.exit_status, 1);
   EXPECT_THAT(run.errors, HasSubstr("1000 shards"));
   EXPECT_TRUE(data_.empty());
+}
+
+TEST_F(BenchCliTest, SaysThatIoUringIsBlocked) {
+  Finished run = Run({Dir(), "--size=8M"}, [] { return BlockUring(EPERM); });
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.errors, HasSubstr("io_uring is blocked for this process"));
+  EXPECT_THAT(run.errors, HasSubstr("seccomp"));
+  run = Run({Dir(), "--size=8M"}, [] { return BlockUring(ENOSYS); });
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.errors, HasSubstr("Linux 5.19 or newer is needed"));
+  EXPECT_TRUE(data_.empty());
+}
+
+TEST_F(BenchCliTest, WorksForAnOrdinaryUserAndSaysWhatIsMissing) {
+  // Beside the others, because that user may not enter the folder that Bazel gives.
+  std::string directory = "/var/tmp/bench_cli_test.XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  ASSERT_EQ(chmod(directory.c_str(), 0777), 0);
+  const Finished run = Run({"--dir=" + directory, "--size=8M", "--duration=50ms", "--verify",
+                            "--workloads=randread,randwrite,seqread"},
+                           BecomeOrdinaryUser);
+  EXPECT_EQ(run.exit_status, 0) << run.errors;
+  EXPECT_THAT(run.output, HasSubstr("degraded"));
+  EXPECT_THAT(run.output, HasSubstr("registered buffers"));
+  EXPECT_THAT(run.output, HasSubstr("RLIMIT_MEMLOCK"));
+  EXPECT_TRUE(std::filesystem::is_empty(directory));
+  std::filesystem::remove(directory);
 }
 
 TEST_F(BenchCliTest, HelpsAndNamesItsVersion) {
