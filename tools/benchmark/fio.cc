@@ -22,14 +22,14 @@ namespace {
 
 using nlohmann::json;
 
-// Large blocks come one at a time anyway; from here on batching was never faster.
+// From here on the device is busy with each operation for so long that batches hardly matter.
 constexpr uint64_t kLargeBlockBytes = 64 << 10;
 
 // What fio needs beside the job's duration: threads, buffers, statistics.
 constexpr double kSpareSeconds = 30;
 
 // Large mallocs get transparent huge pages. fio's own --mem=mmaphuge and shmhuge need pages that
-// the administrator has set aside; with both possible this one was as fast.
+// the administrator has set aside, and fail without.
 std::pair<std::string, std::string> HugePages() {
   return {"GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"};
 }
