@@ -14,7 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "ioengine/tools/benchmark/latency_histogram.h"
+#include "ioengine/sched/histogram.h"
 #include "ioengine/tools/benchmark/raw_worker.h"
 
 namespace ioengine::bench {
@@ -64,7 +64,7 @@ bool Wait(double duration_s, const std::atomic<bool>& cancelled, const std::atom
 PeerOutcome Merge(const PeerJob& job, const std::vector<Shard>& shards, double cpu_s,
                   int wait_count) {
   PeerOutcome outcome;
-  auto latencies = std::make_unique<LatencyHistogram>();
+  auto latencies = std::make_unique<Histogram>();
   uint64_t operations = 0;
   for (const Shard& shard : shards) {
     const RawWorker& worker = *shard.worker;
@@ -74,12 +74,12 @@ PeerOutcome Merge(const PeerJob& job, const std::vector<Shard>& shards, double c
     latencies->Merge(worker.latencies());
   }
   const auto microseconds = [&](double percent) {
-    return static_cast<double>(latencies->PercentileNs(percent)) / 1000;
+    return static_cast<double>(latencies->Quantile(percent / 100)) / 1000;
   };
   outcome.p50_us = microseconds(50);
   outcome.p99_us = microseconds(99);
   outcome.p999_us = microseconds(99.9);
-  outcome.max_us = static_cast<double>(latencies->max_ns()) / 1000;
+  outcome.max_us = static_cast<double>(latencies->max()) / 1000;
   if (operations > 0) outcome.cpu_us_per_op = cpu_s * 1e6 / static_cast<double>(operations);
   outcome.command = Describe(job, *shards.front().worker, wait_count);
   outcome.degraded = shards.front().worker->degraded();

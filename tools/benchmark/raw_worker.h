@@ -1,7 +1,6 @@
+// One thread's part of the bare loop (raw_loop.h).
 #ifndef IOENGINE_TOOLS_BENCHMARK_RAW_WORKER_H_
 #define IOENGINE_TOOLS_BENCHMARK_RAW_WORKER_H_
-
-// One thread's part of the bare loop (raw_loop.h).
 
 #include <liburing.h>
 
@@ -13,7 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "ioengine/tools/benchmark/latency_histogram.h"
+#include "ioengine/sched/histogram.h"
 #include "ioengine/tools/benchmark/peer.h"
 
 namespace ioengine::bench {
@@ -39,7 +38,7 @@ class RawWorker {
   uint64_t operations() const { return operations_; }
   uint64_t bytes() const { return bytes_; }
   double elapsed_s() const { return elapsed_s_; }
-  const LatencyHistogram& latencies() const { return latencies_; }
+  const Histogram& latencies() const { return latencies_; }
 
   const std::vector<std::string>& degraded() const { return degraded_; }
   const std::string& ring_flags() const { return ring_flags_; }
@@ -90,7 +89,7 @@ class RawWorker {
   uint64_t operations_ = 0;
   uint64_t bytes_ = 0;
   double elapsed_s_ = 0;
-  LatencyHistogram latencies_;
+  Histogram latencies_;
   std::vector<std::string> degraded_;
   std::string ring_flags_;
 };
