@@ -1,5 +1,4 @@
 // Which CPUs a thread may run on, as the kernel keeps it.
-
 #ifndef IOENGINE_NUMA_AFFINITY_H_
 #define IOENGINE_NUMA_AFFINITY_H_
 

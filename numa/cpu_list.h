@@ -1,5 +1,4 @@
 // The list syntax that the kernel, taskset and our flags share: "0-3,8,10-11".
-
 #ifndef IOENGINE_NUMA_CPU_LIST_H_
 #define IOENGINE_NUMA_CPU_LIST_H_
 

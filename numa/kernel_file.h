@@ -2,7 +2,6 @@
 //
 // This is the one place below the Backend seam that opens files: it runs before there is a
 // Backend, and these files hold no data of ours. It blocks, so no shard calls it while it serves.
-
 #ifndef IOENGINE_NUMA_KERNEL_FILE_H_
 #define IOENGINE_NUMA_KERNEL_FILE_H_
 

@@ -1,5 +1,4 @@
 // What the kernel really gave for a region of memory: the size of its pages, and their node.
-
 #ifndef IOENGINE_NUMA_MEMORY_AUDIT_H_
 #define IOENGINE_NUMA_MEMORY_AUDIT_H_
 

@@ -1,6 +1,5 @@
 // The kernel calls that NodeMemory makes, behind virtual functions so that a test can let each of
 // them fail in turn. They are made at start-up only, so the indirection costs nothing.
-
 #ifndef IOENGINE_NUMA_MEMORY_CALLS_H_
 #define IOENGINE_NUMA_MEMORY_CALLS_H_
 

@@ -17,7 +17,6 @@
 // first to write gets a copy: the parent could be left with the copy while the device goes on
 // writing into the original, which is then the child's. Also fork need not copy its page tables.
 // A child that touches the region gets SIGSEGV.
-
 #ifndef IOENGINE_NUMA_NODE_MEMORY_H_
 #define IOENGINE_NUMA_NODE_MEMORY_H_
 

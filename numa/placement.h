@@ -12,7 +12,6 @@
 // cores of hybrid processors, which node the disk or the network card is at, where its interrupts
 // go, isolated CPUs, what else runs on the machine, and a CPU quota (cgroup cpu.max) below the
 // number of CPUs allowed. Who knows better uses custom.
-
 #ifndef IOENGINE_NUMA_PLACEMENT_H_
 #define IOENGINE_NUMA_PLACEMENT_H_
 

@@ -1,5 +1,4 @@
 // How much of a mapping the kernel backs with transparent huge pages, read from /proc/*/smaps.
-
 #ifndef IOENGINE_NUMA_SMAPS_H_
 #define IOENGINE_NUMA_SMAPS_H_
 

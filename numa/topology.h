@@ -11,7 +11,6 @@
 //          else: every CPU counts as a physical core of its own.
 //
 // What was given up, and because of which file, is in degraded_reason().
-
 #ifndef IOENGINE_NUMA_TOPOLOGY_H_
 #define IOENGINE_NUMA_TOPOLOGY_H_
 

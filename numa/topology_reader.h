@@ -1,5 +1,4 @@
 // How a Topology is read out of sysfs. Private to numa/: use Topology::Read.
-
 #ifndef IOENGINE_NUMA_TOPOLOGY_READER_H_
 #define IOENGINE_NUMA_TOPOLOGY_READER_H_
 

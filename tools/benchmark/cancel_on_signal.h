@@ -1,7 +1,6 @@
+// Ctrl-C, for a program that must tidy up.
 #ifndef IOENGINE_TOOLS_BENCHMARK_CANCEL_ON_SIGNAL_H_
 #define IOENGINE_TOOLS_BENCHMARK_CANCEL_ON_SIGNAL_H_
-
-// Ctrl-C, for a program that must tidy up.
 
 #include <sys/stat.h>
 

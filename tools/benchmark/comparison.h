@@ -1,7 +1,6 @@
+// What a comparison with a peer found, for the reader of the run.
 #ifndef IOENGINE_TOOLS_BENCHMARK_COMPARISON_H_
 #define IOENGINE_TOOLS_BENCHMARK_COMPARISON_H_
-
-// What a comparison with a peer found, for the reader of the run.
 
 #include <optional>
 #include <span>

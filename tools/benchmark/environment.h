@@ -1,8 +1,7 @@
-#ifndef IOENGINE_TOOLS_BENCHMARK_ENVIRONMENT_H_
-#define IOENGINE_TOOLS_BENCHMARK_ENVIRONMENT_H_
-
 // Where a figure comes from. Nothing here can fail: what could not be read is left empty, and is
 // then missing from the table and from the JSON.
+#ifndef IOENGINE_TOOLS_BENCHMARK_ENVIRONMENT_H_
+#define IOENGINE_TOOLS_BENCHMARK_ENVIRONMENT_H_
 
 #include <sys/types.h>
 

@@ -1,9 +1,8 @@
-#ifndef IOENGINE_TOOLS_BENCHMARK_FIO_H_
-#define IOENGINE_TOOLS_BENCHMARK_FIO_H_
-
 // fio as a peer, at its best: io_uring with fixed buffers and a registered file, buffers on huge
 // pages, one thread per shard, each pinned as our shard is and in a region of the file that is as
 // large.
+#ifndef IOENGINE_TOOLS_BENCHMARK_FIO_H_
+#define IOENGINE_TOOLS_BENCHMARK_FIO_H_
 
 #include <atomic>
 #include <string>

@@ -1,7 +1,6 @@
+// Command line flags: `--name=value`, `--name value`, `--switch`.
 #ifndef IOENGINE_TOOLS_BENCHMARK_FLAGS_H_
 #define IOENGINE_TOOLS_BENCHMARK_FLAGS_H_
-
-// Command line flags: `--name=value`, `--name value`, `--switch`.
 
 #include <cstdint>
 #include <functional>

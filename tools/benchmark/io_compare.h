@@ -1,7 +1,6 @@
+// A workload of the `io` suite beside a peer, in alternating slices (see ratio.h).
 #ifndef IOENGINE_TOOLS_BENCHMARK_IO_COMPARE_H_
 #define IOENGINE_TOOLS_BENCHMARK_IO_COMPARE_H_
-
-// A workload of the `io` suite beside a peer, in alternating slices (see ratio.h).
 
 #include <atomic>
 #include <functional>

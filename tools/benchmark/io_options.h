@@ -1,7 +1,6 @@
+// What the user asked of the `io` suite.
 #ifndef IOENGINE_TOOLS_BENCHMARK_IO_OPTIONS_H_
 #define IOENGINE_TOOLS_BENCHMARK_IO_OPTIONS_H_
-
-// What the user asked of the `io` suite.
 
 #include <cstdint>
 #include <string>

@@ -1,7 +1,6 @@
+// Runs workloads on the library's shards, from the suite's thread.
 #ifndef IOENGINE_TOOLS_BENCHMARK_IO_RUNNER_H_
 #define IOENGINE_TOOLS_BENCHMARK_IO_RUNNER_H_
-
-// Runs workloads on the library's shards, from the suite's thread.
 
 #include <atomic>
 #include <memory>

@@ -1,8 +1,7 @@
-#ifndef IOENGINE_TOOLS_BENCHMARK_IO_SHARD_RUN_H_
-#define IOENGINE_TOOLS_BENCHMARK_IO_SHARD_RUN_H_
-
 // What one shard does in one run of a workload: the coroutines that keep `depth` operations in
 // flight through DmaFile.
+#ifndef IOENGINE_TOOLS_BENCHMARK_IO_SHARD_RUN_H_
+#define IOENGINE_TOOLS_BENCHMARK_IO_SHARD_RUN_H_
 
 #include <atomic>
 #include <cstdint>

@@ -1,7 +1,6 @@
+// Contents that tell where and when they were written, for --verify.
 #ifndef IOENGINE_TOOLS_BENCHMARK_IO_STAMP_H_
 #define IOENGINE_TOOLS_BENCHMARK_IO_STAMP_H_
-
-// Contents that tell where and when they were written, for --verify.
 
 #include <cstddef>
 #include <cstdint>

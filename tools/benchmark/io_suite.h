@@ -1,7 +1,6 @@
+// The `io` suite: what the library's I/O path gives on a file, a block device, or /dev/null.
 #ifndef IOENGINE_TOOLS_BENCHMARK_IO_SUITE_H_
 #define IOENGINE_TOOLS_BENCHMARK_IO_SUITE_H_
-
-// The `io` suite: what the library's I/O path gives on a file, a block device, or /dev/null.
 
 namespace ioengine::bench {
 

@@ -1,8 +1,7 @@
-#ifndef IOENGINE_TOOLS_BENCHMARK_METRICS_H_
-#define IOENGINE_TOOLS_BENCHMARK_METRICS_H_
-
 // The one table of what the benchmarks measure. A name that is not in it cannot be reported, and
 // docs/METRICS.md says the same in prose: a test holds the two together.
+#ifndef IOENGINE_TOOLS_BENCHMARK_METRICS_H_
+#define IOENGINE_TOOLS_BENCHMARK_METRICS_H_
 
 #include <span>
 #include <string_view>

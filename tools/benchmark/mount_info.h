@@ -1,7 +1,6 @@
+// Which file system a path lies on, as the kernel's mountinfo tells it.
 #ifndef IOENGINE_TOOLS_BENCHMARK_MOUNT_INFO_H_
 #define IOENGINE_TOOLS_BENCHMARK_MOUNT_INFO_H_
-
-// Which file system a path lies on, as the kernel's mountinfo tells it.
 
 #include <optional>
 #include <string>

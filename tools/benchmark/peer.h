@@ -1,8 +1,7 @@
-#ifndef IOENGINE_TOOLS_BENCHMARK_PEER_H_
-#define IOENGINE_TOOLS_BENCHMARK_PEER_H_
-
 // What the peers of the `io` suite are asked to do, and what they answer: the same for fio and for
 // the bare loop, and the same work as ours.
+#ifndef IOENGINE_TOOLS_BENCHMARK_PEER_H_
+#define IOENGINE_TOOLS_BENCHMARK_PEER_H_
 
 #include <cstdint>
 #include <functional>

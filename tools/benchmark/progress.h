@@ -1,7 +1,6 @@
+// One line on a terminal that says how far a run is.
 #ifndef IOENGINE_TOOLS_BENCHMARK_PROGRESS_H_
 #define IOENGINE_TOOLS_BENCHMARK_PROGRESS_H_
-
-// One line on a terminal that says how far a run is.
 
 #include <unistd.h>
 

@@ -1,6 +1,3 @@
-#ifndef IOENGINE_TOOLS_BENCHMARK_RATIO_H_
-#define IOENGINE_TOOLS_BENCHMARK_RATIO_H_
-
 // How a figure is compared with a limit or a peer on a shared, drifting machine.
 //
 // Slices alternate: limit, ours, limit, ours, limit, … Each of ours with the limit before and after
@@ -14,6 +11,8 @@
 // To stop as soon as the interval is narrow is to look many times, and each look may be the lucky
 // one. kMinTriples keeps the price small: the test simulates it, and finds the interval to hold
 // the true median in more than 90 % of runs that stop early.
+#ifndef IOENGINE_TOOLS_BENCHMARK_RATIO_H_
+#define IOENGINE_TOOLS_BENCHMARK_RATIO_H_
 
 #include <vector>
 

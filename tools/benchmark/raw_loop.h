@@ -1,6 +1,3 @@
-#ifndef IOENGINE_TOOLS_BENCHMARK_RAW_LOOP_H_
-#define IOENGINE_TOOLS_BENCHMARK_RAW_LOOP_H_
-
 // The limit to compare with: the least that a program can do for an operation through io_uring.
 //
 // One thread per shard keeps `depth` operations in flight through liburing: a ring with
@@ -8,6 +5,8 @@
 // submission entries prepared beforehand, and one system call per turn that submits what the
 // completions before it made free and waits. There is no error handling beyond noticing, no
 // fairness, no task and no timer.
+#ifndef IOENGINE_TOOLS_BENCHMARK_RAW_LOOP_H_
+#define IOENGINE_TOOLS_BENCHMARK_RAW_LOOP_H_
 
 #include <atomic>
 #include <vector>

@@ -1,7 +1,6 @@
+// One measured figure, and the file that holds a run's figures. docs/METRICS.md describes the form.
 #ifndef IOENGINE_TOOLS_BENCHMARK_RESULT_H_
 #define IOENGINE_TOOLS_BENCHMARK_RESULT_H_
-
-// One measured figure, and the file that holds a run's figures. docs/METRICS.md describes the form.
 
 #include <map>
 #include <nlohmann/json.hpp>

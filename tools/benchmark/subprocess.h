@@ -1,7 +1,6 @@
+// Another program, run to its end.
 #ifndef IOENGINE_TOOLS_BENCHMARK_SUBPROCESS_H_
 #define IOENGINE_TOOLS_BENCHMARK_SUBPROCESS_H_
-
-// Another program, run to its end.
 
 #include <atomic>
 #include <string>

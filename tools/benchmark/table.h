@@ -1,7 +1,6 @@
+// Plain aligned text, for a terminal of 100 columns and for a log file.
 #ifndef IOENGINE_TOOLS_BENCHMARK_TABLE_H_
 #define IOENGINE_TOOLS_BENCHMARK_TABLE_H_
-
-// Plain aligned text, for a terminal of 100 columns and for a log file.
 
 #include <cstdint>
 #include <span>

@@ -1,8 +1,7 @@
-#ifndef IOENGINE_TOOLS_BENCHMARK_TARGET_FILE_H_
-#define IOENGINE_TOOLS_BENCHMARK_TARGET_FILE_H_
-
 // The file or block device that is measured. It never overwrites what it did not make, except a
 // block device that the user gave up with --destroy-data, and removes what it made.
+#ifndef IOENGINE_TOOLS_BENCHMARK_TARGET_FILE_H_
+#define IOENGINE_TOOLS_BENCHMARK_TARGET_FILE_H_
 
 #include <sys/stat.h>
 

@@ -1,7 +1,6 @@
+// What the `io` suite can be asked to do, under the names that --workloads and the JSON use.
 #ifndef IOENGINE_TOOLS_BENCHMARK_WORKLOAD_H_
 #define IOENGINE_TOOLS_BENCHMARK_WORKLOAD_H_
-
-// What the `io` suite can be asked to do, under the names that --workloads and the JSON use.
 
 #include <string_view>
 #include <vector>
