@@ -113,12 +113,12 @@ Task<absl::StatusOr<DmaFile>> DmaFile::Open(ShardIo& io, std::string path, DmaFi
   if (absl::Status status = co_await open; !status.ok()) {
     co_return OpenError(file->path, options, std::move(status), open.result());
   }
-  file->fd = open.result();
 
   DmaFile result(io, std::move(file));
   if (options.direct) {
     absl::StatusOr<FileStat> stat = co_await result.Stat();
     if (!stat.ok()) co_return stat.status();
+  command.file = file.Share();
     SetAlignment(*result.file_, *stat);
   }
   const int index = io.files().IndexOf(*result.file_);

@@ -7,24 +7,6 @@
 #include "ioengine/sched/check.h"
 
 namespace ioengine {
-namespace {
-
-// Closes a descriptor that nobody waits for; deletes itself.
-class DetachedClose final : public IoWaiter {
- public:
-  static void Start(IoQueue& queue, int fd) {
-    IoCommand command;
-    command.request.opcode = IoOpcode::kClose;
-    command.request.fd = fd;
-    queue.Submit(*new DetachedClose(queue, std::move(command)));
-  }
-
- private:
-  using IoWaiter::IoWaiter;
-  void Done() override { delete this; }
-};
-
-}  // namespace
 
 IoWaiter::~IoWaiter() {
   if (operation_ != nullptr) queue_.Forget(*this);
@@ -61,6 +43,11 @@ bool IoQueue::TryStart(IoWaiter& waiter) {
 void IoQueue::OnComplete(IoWaiter* waiter, IoCommand& command, int32_t result) {
   IOENGINE_CHECK(!IsPoisoned(command.request.data, command.request.size_bytes),
                  "memory was freed while an operation used it");
+  // Before anybody is told: from here on the slot's references decide who closes it.
+  if (command.request.opcode == IoOpcode::kOpen && result >= 0) {
+    IOENGINE_CHECK(command.file, "an open without a slot for the descriptor");
+    command.file->fd = result;
+  }
   if (waiter != nullptr) {
     waiter->operation_ = nullptr;
     waiter->result_ = result;
@@ -69,8 +56,6 @@ void IoQueue::OnComplete(IoWaiter* waiter, IoCommand& command, int32_t result) {
       waiter->command_ = std::move(command);
     }
     waiter->Done();
-  } else if (command.request.opcode == IoOpcode::kOpen && result >= 0) {
-    DetachedClose::Start(*this, result);  // the task that wanted the file is gone
   }
   while (!waiting_.empty() && TryStart(*waiting_.front())) waiting_.PopFront();
 }

@@ -19,7 +19,7 @@ enum class IoOpcode : uint8_t {
   kFdatasync,  // fd                                          → 0
   kFsync,      // fd                                          → 0
   kAllocate,   // fd, offset, allocate_bytes: reserve extents → 0
-  kOpen,       // path (relative to fd, or kCurrentDirectory) → a new descriptor
+  kOpen,       // path (relative to fd, or kCurrentDirectory) → a new descriptor; see IoCommand
   kStat,       // fd; fills path->stat                        → 0
   kRemove,     // path: unlink                                → 0
   kClose,      // fd                                          → 0
@@ -81,6 +81,9 @@ struct IoRequest {
 
 // A request and the references that keep alive what it uses. Moves from the task that issues it
 // to the backend, which holds it until the completion, whatever becomes of the task.
+//
+// kOpen: `file` is the slot that the IoQueue puts the descriptor into. So whoever holds the last
+// reference, the task, the operation or nobody, the descriptor is closed with it.
 struct IoCommand {
   IoRequest request;
   DmaBuffer buffer;
