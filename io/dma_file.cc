@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <coroutine>
 #include <memory>
@@ -52,7 +53,6 @@ absl::Status OpenError(const std::string& path, const DmaFileOptions& options, a
 }
 
 void SetAlignment(OpenFile& file, const FileStat& stat) {
-  file.direct = true;
   file.memory_alignment_bytes =
       stat.memory_alignment_bytes != 0 ? stat.memory_alignment_bytes : kSafeAlignmentBytes;
   file.offset_alignment_bytes =
@@ -207,7 +207,9 @@ absl::Status DmaFile::TransferError(const char* operation, uint64_t offset_bytes
 IoCommand DmaFile::TransferCommand(IoOpcode opcode, uint64_t offset_bytes, const DmaBuffer& buffer,
                                    size_t size_bytes) const {
   IoCommand command = FileCommand(opcode);
-  command.request.flags = static_cast<uint8_t>(kIoWhole | (file_->direct ? kIoDirect : kIoNone));
+  command.request.flags = kIoWhole;
+  command.request.alignment_shift =
+      static_cast<uint8_t>(std::countr_zero(file_->offset_alignment_bytes));
   command.request.registered_buffer = buffer.registered_index();
   command.request.size_bytes = static_cast<uint32_t>(size_bytes);
   command.request.offset_bytes = offset_bytes;

@@ -49,8 +49,9 @@ IoOutcome AccountCompletion(IoOperation& operation, int32_t* result) {
   }
   operation.transferred_bytes += moved_bytes;
   const bool at_end = moved_bytes == 0 || moved_bytes == request.size_bytes ||
-                      ((request.flags & kIoDirect) != 0 && moved_bytes % 512 != 0);
+                      (request.opcode == IoOpcode::kRead && off_alignment != 0);
   if (at_end || (request.flags & kIoWhole) == 0) {
+  const uint32_t off_alignment = moved_bytes & ((uint32_t{1} << request.alignment_shift) - 1);
     *result = static_cast<int32_t>(operation.transferred_bytes);
     return IoOutcome::kFinished;
   }

@@ -35,9 +35,6 @@ enum IoFlags : uint8_t {
   // Read, write: go on after a short transfer until all bytes are done or the file ends. Sockets
   // and pipes leave it out.
   kIoWhole = 1 << 1,
-  // Read, write: the file was opened with O_DIRECT, so a transfer that ends off a 512-byte
-  // boundary has met the end of the file.
-  kIoDirect = 1 << 2,
 };
 
 // Stands in `IoRequest::fd` for the working directory (AT_FDCWD).
@@ -70,6 +67,9 @@ struct IoRequest {
   IoOpcode opcode = IoOpcode::kRead;
   ClassId class_id = 0;
   uint8_t flags = kIoNone;
+  // Read: log2 of the alignment that the file asks of offsets (O_DIRECT). A read that ends off it
+  // has met the end of the file, and could not be continued from there.
+  uint8_t alignment_shift = 0;
   uint16_t registered_buffer = kNotRegistered;
   uint32_t size_bytes = 0;
   int fd = -1;

@@ -34,7 +34,6 @@ struct OpenFile {
   // 1 where the file is not opened with O_DIRECT.
   uint32_t memory_alignment_bytes = 1;
   uint32_t offset_alignment_bytes = 1;
-  bool direct = false;
   CloseListener* close_listener = nullptr;
   int next_free = -1;
 };
