@@ -16,7 +16,8 @@
 //  5. Transfers follow AccountCompletion: a result is the bytes of the whole transfer, or minus an
 //     errno. A read that is shorter than asked for means the end of the file.
 //  6. `Cancel` asks for an early end; the operation still completes: with ECANCELED, or with its
-//     result when it was too late. A block device finishes what it began.
+//     result when it was too late. A block device finishes what it began. A kClose is never
+//     cancelled: nobody would close its descriptor.
 //  7. Completion of a write means nothing for power loss unless it carried kIoDsync. Completion of
 //     kFdatasync covers the writes to that file that had completed before it was started, and no
 //     others.

@@ -31,11 +31,14 @@ const char* IoOpcodeName(IoOpcode opcode) {
 
 IoOutcome AccountCompletion(IoOperation& operation, int32_t* result) {
   IoRequest& request = operation.command.request;
+  // Whatever close() says, the descriptor is gone, and may be another file's by now.
+  if (request.opcode == IoOpcode::kClose) return IoOutcome::kFinished;
   if (*result == -EINTR || *result == -EAGAIN) {
-    if (operation.cancel_requested || ++operation.attempts >= kMaxAttempts) {
+    if (operation.cancel_requested) {
+      *result = -ECANCELED;  // work in a kernel thread is cancelled by interrupting it
       return IoOutcome::kFinished;
     }
-    return IoOutcome::kStartAgain;
+    return ++operation.attempts < kMaxAttempts ? IoOutcome::kStartAgain : IoOutcome::kFinished;
   }
   const bool transfer = request.opcode == IoOpcode::kRead || request.opcode == IoOpcode::kWrite;
   if (!transfer || *result < 0) return IoOutcome::kFinished;
@@ -48,10 +51,10 @@ IoOutcome AccountCompletion(IoOperation& operation, int32_t* result) {
     return IoOutcome::kFinished;
   }
   operation.transferred_bytes += moved_bytes;
+  const uint32_t off_alignment = moved_bytes & ((uint32_t{1} << request.alignment_shift) - 1);
   const bool at_end = moved_bytes == 0 || moved_bytes == request.size_bytes ||
                       (request.opcode == IoOpcode::kRead && off_alignment != 0);
   if (at_end || (request.flags & kIoWhole) == 0) {
-  const uint32_t off_alignment = moved_bytes & ((uint32_t{1} << request.alignment_shift) - 1);
     *result = static_cast<int32_t>(operation.transferred_bytes);
     return IoOutcome::kFinished;
   }

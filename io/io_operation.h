@@ -41,7 +41,8 @@ enum class IoOutcome : uint8_t {
 
 // Accounts `*result` (bytes, or minus an errno) to `operation`. A transfer that came back short is
 // continued where the request asks for it (kIoWhole); one that was interrupted (EINTR, EAGAIN) is
-// started again, up to kMaxAttempts times. On kFinished `*result` holds the bytes of all parts.
+// started again, up to kMaxAttempts times, unless it is a close. On kFinished `*result` holds the
+// bytes of all parts; ECANCELED where a cancellation kept the operation from being finished.
 IoOutcome AccountCompletion(IoOperation& operation, int32_t* result);
 
 inline constexpr uint16_t kMaxAttempts = 256;

@@ -26,6 +26,14 @@ uint64_t TagOf(const IoOperation& operation) {
   return (uint64_t{operation.generation} << 32) | operation.index;
 }
 
+// The kernel's own codes for a system call that a signal interrupted (ERESTARTSYS and those after
+// it): its threads, when they are interrupted, hand them on where EINTR is meant.
+int32_t WithoutRestartCodes(int32_t result) {
+  constexpr int32_t kFirst = 512;
+  constexpr int32_t kLast = 516;
+  return result <= -kFirst && result >= -kLast ? -EINTR : result;
+}
+
 uint32_t IndexOf(uint64_t tag) { return static_cast<uint32_t>(tag); }
 uint32_t GenerationOf(uint64_t tag) { return static_cast<uint32_t>(tag >> 32); }
 
@@ -85,7 +93,7 @@ void UringBackend::Start(IoOperation& operation) {
 }
 
 void UringBackend::Cancel(IoOperation& operation) {
-  if (operation.cancel_requested) return;
+  if (operation.cancel_requested || operation.command.request.opcode == IoOpcode::kClose) return;
   // One in the backlog is completed there. Where the queue has no room for the cancellation the
   // operation goes on; Drain asks again.
   operation.cancel_requested = operation.in_backlog || PushCancel(TagOf(operation));
@@ -248,7 +256,7 @@ void UringBackend::OnCompletion(uint64_t user_data, int32_t result) {
     return;
   }
   if (result >= 0 && operation->command.path != nullptr) TakeResults(operation->command);
-  Complete(*operation, result);
+  Complete(*operation, WithoutRestartCodes(result));
 }
 
 }  // namespace ioengine
