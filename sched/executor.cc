@@ -115,7 +115,7 @@ bool Executor::SpinFindsWork() {
   if (poller_.Poll() > 0) return true;
   const uint64_t deadline_ns = clock_.NowNs() + options_.idle_spin_ns;
   do {
-    if (poller_.HasCompletions()) return poller_.Poll() > 0;
+    if (poller_.HasCompletions() && poller_.Poll() > 0) return true;
     if (!inbox_.empty() || stop_requested_.load(std::memory_order_acquire)) return true;
     for (int i = 0; i < 16; ++i) __builtin_ia32_pause();
   } while (clock_.NowNs() < deadline_ns);

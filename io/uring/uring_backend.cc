@@ -135,21 +135,22 @@ bool UringBackend::RegisterFile(int index, int fd) {
 }
 
 size_t UringBackend::Poll() {
-  if (backlog_head_ != nullptr) [[unlikely]] {
-    TryBacklog();
-  }
+  const uint64_t before = stats_.operations_completed;
+  CatchUp();
   const io_uring* const ring = ring_->get();
   if (io_uring_sq_ready(ring) > 0 || (io_uring_cq_ready(ring) == 0 && HasCompletions())) {
     Enter({.completions = 0});
   }
-  return Reap();
+  Reap();
+  return stats_.operations_completed - before;
 }
 
 size_t UringBackend::Wait(uint64_t timeout_ns) {
-  if (backlog_head_ != nullptr) [[unlikely]] {
-    TryBacklog();
+  const uint64_t before = stats_.operations_completed;
+  if (!CatchUp() || HasCompletions()) {
+    Poll();
+    return stats_.operations_completed - before;
   }
-  if (HasCompletions()) return Poll();
   KernelRing::WaitFor wait{.completions = 1, .timeout_ns = timeout_ns};
   const size_t gathered = in_flight() / kGatheredShare;
   if (gathered > 1 && options_.gather_us > 0 && ring_->has_min_wait()) {
@@ -157,7 +158,8 @@ size_t UringBackend::Wait(uint64_t timeout_ns) {
     wait.min_wait_us = options_.gather_us;
   }
   Enter(wait);
-  return Reap();
+  Reap();
+  return stats_.operations_completed - before;
 }
 
 bool UringBackend::HasCompletions() const {
@@ -196,6 +198,17 @@ bool UringBackend::TrySubmit(IoOperation& operation) {
   return true;
 }
 
+bool UringBackend::CatchUp() {
+  if (backlog_head_ == nullptr && (wake_armed_ || closing_)) [[likely]] {
+    return true;
+  }
+  const uint64_t before = stats_.operations_completed;
+  TryBacklog();
+  if (!wake_armed_ && !closing_) ArmWake();
+  return backlog_head_ == nullptr && (wake_armed_ || closing_) &&
+         stats_.operations_completed == before;
+}
+
 void UringBackend::TryBacklog() {
   while (backlog_head_ != nullptr) {
     IoOperation& operation = *backlog_head_;
@@ -219,15 +232,14 @@ bool UringBackend::PushCancel(uint64_t user_data) {
 
 void UringBackend::ArmWake() {
   io_uring_sqe* sqe = NextSqe();
-  if (sqe == nullptr) return;  // tried again at the next turn
+  if (sqe == nullptr) return;  // CatchUp tries again
   io_uring_prep_read(sqe, wake_fd_, &wake_value_, sizeof(wake_value_), 0);
   io_uring_sqe_set_data64(sqe, kWakeTag);
   wake_armed_ = true;
 }
 
-size_t UringBackend::Reap() {
+void UringBackend::Reap() {
   io_uring* const ring = ring_->get();
-  size_t delivered = 0;
   // Only those that are there now: completions may start operations that complete at once.
   for (unsigned left = io_uring_cq_ready(ring); left > 0; --left) {
     io_uring_cqe* cqe = nullptr;
@@ -236,12 +248,7 @@ size_t UringBackend::Reap() {
     const int32_t result = cqe->res;
     io_uring_cqe_seen(ring, cqe);
     OnCompletion(user_data, result);
-    ++delivered;
   }
-  if (!wake_armed_ && !closing_) [[unlikely]] {
-    ArmWake();
-  }
-  return delivered;
 }
 
 void UringBackend::OnCompletion(uint64_t user_data, int32_t result) {

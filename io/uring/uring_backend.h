@@ -20,7 +20,7 @@ struct UringBackendOptions {
   // How long a shard with many operations in flight sleeps for more than one completion.
   // Microseconds; 0: it wakes for each. See RuntimeOptions::gather_us.
   uint32_t gather_us = 0;
-  KernelRingOptions ring;
+  KernelRingOptions ring = {};
 };
 
 // The ring is entered at most once per turn: Start only writes entries into the submission queue;
@@ -58,10 +58,13 @@ class UringBackend final : public Backend {
   io_uring_sqe* NextSqe();
   void Enter(const KernelRing::WaitFor& wait);
   bool TrySubmit(IoOperation& operation);
+  // Does what earlier turns had no room for. False when the shard must not sleep now: something
+  // was completed by it, or is still not in the kernel's hands and would not end the sleep.
+  bool CatchUp();
   void TryBacklog();
   bool PushCancel(uint64_t user_data);
   void ArmWake();
-  size_t Reap();
+  void Reap();
   void OnCompletion(uint64_t user_data, int32_t result);
 
   const UringBackendOptions options_;
