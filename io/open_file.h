@@ -47,8 +47,8 @@ class FileRef {
   FileRef() = default;
   FileRef(FileRef&& other) noexcept : file_(std::exchange(other.file_, nullptr)) {}
   FileRef& operator=(FileRef&& other) noexcept {
-    std::swap(file_, other.file_);
-    other.Reset();
+    FileRef moved(std::move(other));  // first, so that assigning one to itself changes nothing
+    std::swap(file_, moved.file_);
     return *this;
   }
   ~FileRef() { Reset(); }
