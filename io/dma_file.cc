@@ -43,13 +43,22 @@ IoCommand PathCommand(IoOpcode opcode, std::string path) {
 
 absl::Status OpenError(const std::string& path, const DmaFileOptions& options, absl::Status error,
                        int32_t result) {
-  // open(2): EINVAL with O_DIRECT means that the file system does not support it.
+  // open(2): EINVAL with O_DIRECT means that the file or its file system does not support it.
   if (result == -EINVAL && options.direct) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "open ", path, ": its file system refuses O_DIRECT; keep the data on ext4, XFS or a block ",
-        "device, or open it with DmaFileOptions::direct = false"));
+        "open ", path, ": it refuses O_DIRECT, as directories and some file systems do; keep the ",
+        "data in a regular file on ext4 or XFS or on a block device, or open it with ",
+        "DmaFileOptions::direct = false"));
   }
   return error;
+}
+
+// The kernel takes a path to end at its first NUL: it would open, or remove, another file.
+absl::Status CheckPath(const char* operation, const std::string& path) {
+  if (path.find('\0') == std::string::npos) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(operation, " ", path.c_str(),
+                                                 ": the path goes on after a NUL character, which "
+                                                 "no file name can hold"));
 }
 
 void SetAlignment(OpenFile& file, const FileStat& stat) {
@@ -98,6 +107,7 @@ class CloseAwaiter final : public CloseListener {
 }  // namespace
 
 Task<absl::StatusOr<DmaFile>> DmaFile::Open(ShardIo& io, std::string path, DmaFileOptions options) {
+  if (absl::Status status = CheckPath("open", path); !status.ok()) co_return status;
   FileRef file = io.files().Reserve();
   if (!file) {
     co_return absl::ResourceExhaustedError(
@@ -109,6 +119,7 @@ Task<absl::StatusOr<DmaFile>> DmaFile::Open(ShardIo& io, std::string path, DmaFi
   IoCommand command = PathCommand(IoOpcode::kOpen, std::move(path));
   command.path->open_flags = OpenFlags(options);
   command.path->mode = 0600;
+  command.file = file.Share();
   StatusAwaiter open(io.queue(), std::move(command));
   if (absl::Status status = co_await open; !status.ok()) {
     co_return OpenError(file->path, options, std::move(status), open.result());
@@ -118,7 +129,6 @@ Task<absl::StatusOr<DmaFile>> DmaFile::Open(ShardIo& io, std::string path, DmaFi
   if (options.direct) {
     absl::StatusOr<FileStat> stat = co_await result.Stat();
     if (!stat.ok()) co_return stat.status();
-  command.file = file.Share();
     SetAlignment(*result.file_, *stat);
   }
   const int index = io.files().IndexOf(*result.file_);
@@ -147,7 +157,8 @@ StatusAwaiter DmaFile::Write(uint64_t offset_bytes, const DmaBuffer& buffer, siz
 }
 
 StatusAwaiter DmaFile::Fdatasync() const {
-  return StatusAwaiter(io_->queue(), FileCommand(IoOpcode::kFdatasync));
+  IoCommand command = FileCommand(IoOpcode::kFdatasync);
+  return StatusAwaiter(io_->queue(), std::move(command));
 }
 
 StatusAwaiter DmaFile::Preallocate(uint64_t offset_bytes, uint64_t size_bytes) const {
@@ -166,6 +177,7 @@ Task<absl::StatusOr<FileStat>> DmaFile::Stat() const {
 }
 
 Task<absl::Status> DmaFile::Close() {
+  CheckOpen();
   const std::string path = file_->path;
   const int32_t result = co_await CloseAwaiter(std::move(file_), io_->executor());
   if (result < 0) co_return IoError(-result, absl::StrCat("close ", path));
@@ -173,12 +185,17 @@ Task<absl::Status> DmaFile::Close() {
 }
 
 Task<absl::Status> RemoveFile(ShardIo& io, std::string path) {
+  if (absl::Status status = CheckPath("unlink", path); !status.ok()) co_return status;
   co_return co_await StatusAwaiter(io.queue(), PathCommand(IoOpcode::kRemove, std::move(path)));
+}
+
+void DmaFile::CheckOpen() const {
+  IOENGINE_CHECK(is_open(), "I/O on a DmaFile that is closed or was moved from");
 }
 
 bool DmaFile::TransferIsValid(uint64_t offset_bytes, const DmaBuffer& buffer,
                               size_t size_bytes) const {
-  IOENGINE_CHECK(is_open(), "I/O on a DmaFile that is closed or was moved from");
+  CheckOpen();
   const uint64_t misaligned = (offset_bytes | size_bytes) & (file_->offset_alignment_bytes - 1);
   return misaligned == 0 && size_bytes <= buffer.size_bytes() && size_bytes > 0 &&
          size_bytes <= kMaxTransferBytes && offset_bytes <= INT64_MAX - kMaxTransferBytes;
@@ -219,7 +236,7 @@ IoCommand DmaFile::TransferCommand(IoOpcode opcode, uint64_t offset_bytes, const
 }
 
 IoCommand DmaFile::FileCommand(IoOpcode opcode) const {
-  IOENGINE_CHECK(is_open(), "I/O on a DmaFile that is closed or was moved from");
+  CheckOpen();
   IoCommand command;
   command.request.opcode = opcode;
   command.request.fd = file_->fd;

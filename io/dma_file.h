@@ -36,7 +36,8 @@ struct WriteOptions {
   bool durable = false;
 };
 
-// An open file. Move-only.
+// An open file. Move-only. I/O on one that is closed, moved from or default-constructed is a
+// programming error (CHECK).
 //
 // Shard: the one that opened it, for every call.
 // Ownership: an operation in flight keeps its buffer's memory and the file open until the kernel
@@ -59,8 +60,8 @@ class DmaFile {
   // Reads `size_bytes` at `offset_bytes` into the front of `buffer`. Gives the number of bytes
   // read, smaller than `size_bytes` only at the end of the file.
   // Units: offset and size are multiples of offset_alignment_bytes().
-  // Errors: InvalidArgument (alignment, a buffer that is too small, a closed file),
-  // ResourceExhausted, Internal (the device failed).
+  // Errors: InvalidArgument (alignment, a buffer that is too small), ResourceExhausted, Internal
+  // (the device failed).
   SizeAwaiter Read(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes) const;
 
   // Writes the first `size_bytes` of `buffer` at `offset_bytes`: all, or an error. The buffer's
@@ -86,6 +87,7 @@ class DmaFile {
   Task<absl::Status> Close();
 
   bool is_open() const { return static_cast<bool>(file_); }
+  // Of an open file:
   const std::string& path() const { return file_->path; }
   // 1 for files that are not opened with O_DIRECT.
   uint32_t offset_alignment_bytes() const { return file_->offset_alignment_bytes; }
@@ -96,6 +98,7 @@ class DmaFile {
  private:
   DmaFile(ShardIo& io, FileRef file) : io_(&io), file_(std::move(file)) {}
 
+  void CheckOpen() const;
   bool TransferIsValid(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes) const;
   // Why TransferIsValid said no.
   absl::Status TransferError(const char* operation, uint64_t offset_bytes, const DmaBuffer& buffer,
