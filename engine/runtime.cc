@@ -14,7 +14,6 @@ constexpr size_t kMaxQueueDepth = 16384;  // half of the kernel's largest submis
 constexpr size_t kMaxOpenFiles = size_t{1} << 20;
 constexpr size_t kMaxInboxCapacity = size_t{1} << 24;
 constexpr uint32_t kMaxSpinUs = 1'000'000;
-constexpr uint32_t kMaxGatherUs = 10'000;
 
 absl::Status OutOfRange(const char* field, uint64_t value, uint64_t low, uint64_t high) {
   return absl::InvalidArgumentError(
@@ -38,7 +37,6 @@ absl::Status RuntimeOptions::Validate() const {
     return OutOfRange("inbox_capacity", inbox_capacity, 1, kMaxInboxCapacity);
   }
   if (idle_spin_us > kMaxSpinUs) return OutOfRange("idle_spin_us", idle_spin_us, 0, kMaxSpinUs);
-  if (gather_us > kMaxGatherUs) return OutOfRange("gather_us", gather_us, 0, kMaxGatherUs);
   return absl::OkStatus();
 }
 

@@ -37,12 +37,6 @@ struct RuntimeOptions {
   // wake-up, and costs that much CPU each time a shard has nothing to do.
   uint32_t idle_spin_us = 0;
 
-  // How long an idle shard with 16 or more operations in flight sleeps on for an eighth of them to
-  // complete, rather than wake for each. Microseconds; 0: off. Saves CPU and wake-ups, and adds at
-  // most this to the latency of an operation, or of a foreign call, that meets such a sleep. Needs
-  // Linux 6.12.
-  uint32_t gather_us = 50;
-
   // InvalidArgument, naming the field, when a value cannot be used.
   absl::Status Validate() const;
 };

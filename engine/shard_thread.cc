@@ -64,7 +64,6 @@ absl::Status ShardThread::SetUp() {
 
   UringBackendOptions backend_options;
   backend_options.capacity = options_.queue_depth;
-  backend_options.gather_us = options_.gather_us;
   backend_options.ring.entries = static_cast<uint32_t>(options_.queue_depth);
   backend_options.ring.registered_files = static_cast<uint32_t>(options_.max_open_files);
   auto backend = UringBackend::Create(backend_options);

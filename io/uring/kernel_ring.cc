@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstddef>
 #include <string>
 #include <system_error>
 
@@ -39,19 +38,6 @@ constexpr std::array kNeededOperations = {
     IORING_OP_READ,  IORING_OP_WRITE,     IORING_OP_READ_FIXED,  IORING_OP_WRITE_FIXED,
     IORING_OP_FSYNC, IORING_OP_FALLOCATE, IORING_OP_OPENAT,      IORING_OP_CLOSE,
     IORING_OP_STATX, IORING_OP_UNLINKAT,  IORING_OP_ASYNC_CANCEL};
-
-// Newer than liburing 2.3: `struct io_uring_getevents_arg` since Linux 6.12, whose `pad` became the
-// minimal time to wait for more than one completion.
-constexpr uint32_t kFeatureMinTimeout = uint32_t{1} << 15;
-struct GetEventsArgument {
-  uint64_t signal_mask;
-  uint32_t signal_mask_bytes;
-  uint32_t min_wait_us;
-  uint64_t timeout;
-};
-static_assert(sizeof(GetEventsArgument) == sizeof(io_uring_getevents_arg));
-static_assert(offsetof(GetEventsArgument, min_wait_us) == offsetof(io_uring_getevents_arg, pad));
-static_assert(offsetof(GetEventsArgument, timeout) == offsetof(io_uring_getevents_arg, ts));
 
 std::string ErrorText(int result) { return std::generic_category().message(-result); }
 
@@ -159,54 +145,12 @@ absl::Status KernelRing::CheckOperations() {
   return absl::OkStatus();
 }
 
-// What io_uring_submit does before its system call. The entries are used in order, so the index
-// array maps each place to itself.
-uint32_t KernelRing::PublishEntries() {
-  io_uring_sq& sq = ring_.sq;
-  unsigned tail = *sq.ktail;
-  for (; sq.sqe_head != sq.sqe_tail; ++sq.sqe_head, ++tail) {
-    sq.array[tail & sq.ring_mask] = sq.sqe_head & sq.ring_mask;
-  }
-  // Release: the kernel, which loads the tail with acquire, sees the entries and the indices. With
-  // DEFER_TASKRUN it looks only during our own system call.
-  io_uring_smp_store_release(sq.ktail, tail);
-  return tail - *sq.khead;  // also those that an earlier call left
-}
-
-int KernelRing::Enter(const WaitFor& wait) {
-  uint32_t flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
-  int fd = ring_.ring_fd;
-  if (has_registered_ring_) {
-    flags |= IORING_ENTER_REGISTERED_RING;
-    fd = ring_.enter_ring_fd;
-  }
-  GetEventsArgument argument{};
-  __kernel_timespec timeout;
-  argument.min_wait_us = wait.min_wait_us;
-  if (wait.timeout_ns != UINT64_MAX) {
-    timeout.tv_sec = static_cast<int64_t>(wait.timeout_ns / 1'000'000'000);
-    timeout.tv_nsec = static_cast<int64_t>(wait.timeout_ns % 1'000'000'000);
-    argument.timeout = reinterpret_cast<uint64_t>(&timeout);
-  }
-  return io_uring_enter2(static_cast<unsigned>(fd), PublishEntries(), wait.completions, flags,
-                         reinterpret_cast<sigset_t*>(&argument), sizeof(argument));
-}
-
 void KernelRing::RegisterExtras(const KernelRingOptions& options, BackendInfo& info) {
   if (const int result = io_uring_register_ring_fd(&ring_); result == 1) {
-    has_registered_ring_ = true;
     info.features.push_back("registered ring (Linux 5.18)");
   } else {
     info.degraded.push_back({"registered ring", ErrorText(result),
                              "each system call on the ring looks its descriptor up"});
-  }
-  has_min_wait_ = (ring_.features & kFeatureMinTimeout) != 0;
-  if (has_min_wait_) {
-    info.features.push_back("minimal wait (Linux 6.12)");
-  } else {
-    info.degraded.push_back(
-        {"minimal wait (Linux 6.12)", "the kernel does not know it",
-         "a shard with many operations in flight is woken for each completion"});
   }
   const int result = options.allow_registered_files
                          ? io_uring_register_files_sparse(&ring_, options.registered_files)

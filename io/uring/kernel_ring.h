@@ -48,24 +48,6 @@ class KernelRing {
   io_uring* get() { return &ring_; }
   const io_uring* get() const { return &ring_; }
 
-  // What Enter waits for. The default is not to wait.
-  struct WaitFor {
-    // Return when there are as many completions in the queue; 0: do not sleep.
-    uint32_t completions = 0;
-    // Return after this time in any case; UINT64_MAX: none.
-    uint64_t timeout_ns = UINT64_MAX;
-    // After this time one completion is enough; 0: off. Needs has_min_wait().
-    uint32_t min_wait_us = 0;
-  };
-
-  // Submits the entries that gathered, lets the kernel run its deferred work, and sleeps as asked:
-  // one system call. Returns the number of entries submitted or minus an errno (ETIME, EINTR:
-  // nothing is wrong).
-  int Enter(const WaitFor& wait);
-
-  // Whether the kernel knows WaitFor::min_wait_us.
-  bool has_min_wait() const { return has_min_wait_; }
-
   // Whether files may be put into the ring's table.
   bool has_registered_files() const { return has_registered_files_; }
   uint32_t registered_files() const { return registered_files_; }
@@ -76,12 +58,9 @@ class KernelRing {
   absl::Status SetUp(const KernelRingOptions& options, BackendInfo& info);
   absl::Status CheckOperations();
   void RegisterExtras(const KernelRingOptions& options, BackendInfo& info);
-  uint32_t PublishEntries();
 
   io_uring ring_{};
   bool initialized_ = false;
-  bool has_registered_ring_ = false;
-  bool has_min_wait_ = false;
   bool has_registered_files_ = false;
   uint32_t registered_files_ = 0;
 };

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -37,9 +38,12 @@ int32_t WithoutRestartCodes(int32_t result) {
 uint32_t IndexOf(uint64_t tag) { return static_cast<uint32_t>(tag); }
 uint32_t GenerationOf(uint64_t tag) { return static_cast<uint32_t>(tag >> 32); }
 
-// With gathering, a sleep lasts until one in so many of the operations in flight completed: few
-// enough for the device to keep enough to do meanwhile.
-constexpr size_t kGatheredShare = 8;
+// With more entries than this waiting, Start submits them without waiting for the end of the turn.
+// Eight is what was best of 4, 8, 16 and "never" on the reference machine: docs/decisions/0002.
+constexpr unsigned kSubmissionChunk = 8;
+// A device that completes within the submission itself gains nothing from chunks, and pays a system
+// call for each: they grow for it, and are tried again after so many turns.
+constexpr uint64_t kTurnsBetweenTrials = 64;
 
 // Refusals of io_uring_enter that pass by themselves: a signal, the end of the wait, or memory
 // that is short or completions that must be taken first.
@@ -67,7 +71,7 @@ absl::StatusOr<std::unique_ptr<UringBackend>> UringBackend::Create(
 }
 
 UringBackend::UringBackend(const UringBackendOptions& options)
-    : Backend(options.capacity), options_(options) {
+    : Backend(options.capacity), options_(options), submission_chunk_(kSubmissionChunk) {
   info_.name = "io_uring";
 }
 
@@ -84,6 +88,7 @@ UringBackend::~UringBackend() {
 
 void UringBackend::Start(IoOperation& operation) {
   ++stats_.operations_started;
+  if (io_uring_sq_ready(ring_->get()) >= submission_chunk_) SubmitEarly();
   if (backlog_head_ == nullptr && TrySubmit(operation)) return;
   ++stats_.times_submission_full;
   operation.next = nullptr;
@@ -136,10 +141,11 @@ bool UringBackend::RegisterFile(int index, int fd) {
 
 size_t UringBackend::Poll() {
   const uint64_t before = stats_.operations_completed;
+  if (++turns_ % kTurnsBetweenTrials == 0) submission_chunk_ = kSubmissionChunk;
   CatchUp();
   const io_uring* const ring = ring_->get();
   if (io_uring_sq_ready(ring) > 0 || (io_uring_cq_ready(ring) == 0 && HasCompletions())) {
-    Enter({.completions = 0});
+    Submit();
   }
   Reap();
   return stats_.operations_completed - before;
@@ -147,17 +153,23 @@ size_t UringBackend::Poll() {
 
 size_t UringBackend::Wait(uint64_t timeout_ns) {
   const uint64_t before = stats_.operations_completed;
+  if (++turns_ % kTurnsBetweenTrials == 0) submission_chunk_ = kSubmissionChunk;
   if (!CatchUp() || HasCompletions()) {
     Poll();
     return stats_.operations_completed - before;
   }
-  KernelRing::WaitFor wait{.completions = 1, .timeout_ns = timeout_ns};
-  const size_t gathered = in_flight() / kGatheredShare;
-  if (gathered > 1 && options_.gather_us > 0 && ring_->has_min_wait()) {
-    wait.completions = static_cast<uint32_t>(gathered);
-    wait.min_wait_us = options_.gather_us;
+  io_uring* const ring = ring_->get();
+  ++stats_.system_calls;
+  int result;
+  if (timeout_ns == kForever) {
+    result = io_uring_submit_and_wait(ring, 1);
+  } else {
+    __kernel_timespec timeout{.tv_sec = static_cast<int64_t>(timeout_ns / 1'000'000'000),
+                              .tv_nsec = static_cast<int64_t>(timeout_ns % 1'000'000'000)};
+    io_uring_cqe* cqe = nullptr;
+    result = io_uring_submit_and_wait_timeout(ring, &cqe, 1, &timeout, nullptr);
   }
-  Enter(wait);
+  IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
   Reap();
   return stats_.operations_completed - before;
 }
@@ -180,14 +192,23 @@ io_uring_sqe* UringBackend::NextSqe() {
   if (sqe != nullptr) [[likely]] {
     return sqe;
   }
-  Enter({.completions = 0});
+  Submit();
   return io_uring_get_sqe(ring_->get());
 }
 
-void UringBackend::Enter(const KernelRing::WaitFor& wait) {
+void UringBackend::Submit() {
   ++stats_.system_calls;
-  const int result = ring_->Enter(wait);
+  const int result = io_uring_submit_and_get_events(ring_->get());
   IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
+}
+
+void UringBackend::SubmitEarly() {
+  const unsigned entries = io_uring_sq_ready(ring_->get());
+  Submit();
+  const size_t completed = io_uring_cq_ready(ring_->get());
+  const size_t outstanding = in_flight() - std::min(in_flight(), completed);
+  submission_chunk_ =
+      outstanding < entries ? std::min(2 * submission_chunk_, UINT_MAX / 2) : kSubmissionChunk;
 }
 
 bool UringBackend::TrySubmit(IoOperation& operation) {

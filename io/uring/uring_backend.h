@@ -17,14 +17,14 @@ namespace ioengine {
 struct UringBackendOptions {
   // Operations in flight at most.
   size_t capacity = 512;
-  // How long a shard with many operations in flight sleeps for more than one completion.
-  // Microseconds; 0: it wakes for each. See RuntimeOptions::gather_us.
-  uint32_t gather_us = 0;
   KernelRingOptions ring = {};
 };
 
-// The ring is entered at most once per turn: Start only writes entries into the submission queue;
-// Poll and Wait submit them, let the kernel run its deferred work, and hand on the completions.
+// Start only writes entries into the submission queue. Poll and Wait submit them, let the kernel
+// run its deferred work, and hand on the completions: one system call a turn. In a turn that starts
+// many operations, Start submits each chunk of eight early, so that the device works on the first
+// while tasks ask for the next; without that all operations in flight tend to complete, be handed
+// on and be submitted as one convoy, for which the device waits.
 //
 // An operation's entry carries its slot and the slot's generation as user_data, so a completion
 // that does not belong to the slot's present use is recognised and counted, not delivered.
@@ -56,7 +56,8 @@ class UringBackend final : public Backend {
   explicit UringBackend(const UringBackendOptions& options);
 
   io_uring_sqe* NextSqe();
-  void Enter(const KernelRing::WaitFor& wait);
+  void Submit();
+  void SubmitEarly();
   bool TrySubmit(IoOperation& operation);
   // Does what earlier turns had no room for. False when the shard must not sleep now: something
   // was completed by it, or is still not in the kernel's hands and would not end the sleep.
@@ -69,6 +70,8 @@ class UringBackend final : public Backend {
 
   const UringBackendOptions options_;
   BackendInfo info_;
+  unsigned submission_chunk_;
+  uint64_t turns_ = 0;
   std::unique_ptr<KernelRing> ring_;
   // Operations that found no free entry, oldest first.
   IoOperation* backlog_head_ = nullptr;

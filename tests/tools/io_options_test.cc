@@ -47,7 +47,7 @@ TEST(IoOptionsTest, TakesEveryFlag) {
       Complaint(&options,
                 {"--dir=/d", "--file=/f", "--destroy-data", "--size=64M", "--workloads=mixed,null",
                  "--block-size=8k", "--depth=3", "--shards=2", "--placement=1,0", "--duration=2s",
-                 "--repetitions=4", "--idle-spin-us=9", "--gather-us=0", "--seed=5",
+                 "--repetitions=4", "--idle-spin-us=9", "--seed=5",
                  "--backend=io_uring", "--compare=fio,raw", "--slice=100ms", "--json=/j"}),
       "");
   EXPECT_EQ(options.target.directory, "/d");
@@ -62,7 +62,6 @@ TEST(IoOptionsTest, TakesEveryFlag) {
   EXPECT_EQ(options.duration_s, 2);
   EXPECT_EQ(options.repetitions, 4);
   EXPECT_EQ(options.idle_spin_us, 9);
-  EXPECT_EQ(options.gather_us, 0);
   EXPECT_EQ(options.seed, 5);
   EXPECT_TRUE(options.compare_fio && options.compare_raw);
   EXPECT_EQ(options.slice_s, 0.1);

@@ -91,10 +91,6 @@ void IoOptions::AddTo(FlagSet& flags) {
                    &repetitions);
   flags.AddInteger("idle-spin-us", "how long an idle shard spins before it sleeps (0)", 0, 1000000,
                    &idle_spin_us);
-  flags.AddInteger("gather-us",
-                   "how long a shard with many operations in flight sleeps for more\n"
-                   "than one completion (50)",
-                   0, 10000, &gather_us);
   flags.AddInteger("seed", "of offsets and contents (1)", 0, INT64_MAX, &seed);
   flags.AddSwitch("verify", "write stamped blocks, and check every block that is read", &verify);
   flags.Add("backend", "NAME", "auto or io_uring (auto)", ParseBackend);

@@ -26,7 +26,6 @@ struct IoOptions {
   double duration_s = 5;
   int64_t repetitions = 1;
   int64_t idle_spin_us = RuntimeOptions().idle_spin_us;
-  int64_t gather_us = RuntimeOptions().gather_us;
   int64_t seed = 1;
   bool verify = false;
   std::string json_path;

@@ -109,7 +109,6 @@ absl::Status IoSuite::StartRuntime() {
   runtime_options.shard_count = static_cast<int>(options_.shards);
   runtime_options.placement = options_.placement;
   runtime_options.idle_spin_us = static_cast<uint32_t>(options_.idle_spin_us);
-  runtime_options.gather_us = static_cast<uint32_t>(options_.gather_us);
   uint64_t pool_bytes = uint64_t{8} << 20;  // the layout's buffers
   for (const Workload workload : options_.workloads) {
     const auto depth = static_cast<uint64_t>(options_.Depth(workload));
