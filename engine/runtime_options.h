@@ -18,7 +18,7 @@ struct RuntimeOptions {
   int shard_count = 1;
 
   // Which CPU each shard's thread is pinned to. Default: none.
-  PlacementSpec placement;
+  PlacementSpec placement = {};
 
   // Memory for the DMA buffers of each shard, taken at start, from huge pages where there are any,
   // and registered with the kernel. Bytes; rounded up to 2 MiB.
