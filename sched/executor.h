@@ -142,9 +142,10 @@ class Executor {
   // first and the shard, whose exchange then reads it, sees the call in the inbox.
   alignas(64) std::atomic<bool> sleeping_{false};
   std::atomic<bool> stop_requested_{false};
-  // The number of threads inside TryCall and RequestStop, and whether those are closed. A thread enters with an
-  // addition that also shows it the bit; so once the executor has set the bit and seen the count
-  // fall to 0, no call can reach the inbox any more, and no thread is about to wake the poller.
+  // The number of threads inside TryCall and RequestStop, and whether those are closed. A thread
+  // enters with an addition that also shows it the bit; so once the executor has set the bit and
+  // seen the count fall to 0, no call can reach the inbox any more, and no thread is about to wake
+  // the poller.
   static constexpr uint32_t kClosedBit = uint32_t{1} << 31;
   std::atomic<uint32_t> callers_{0};
 };
