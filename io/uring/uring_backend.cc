@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -38,9 +37,13 @@ int32_t WithoutRestartCodes(int32_t result) {
 uint32_t IndexOf(uint64_t tag) { return static_cast<uint32_t>(tag); }
 uint32_t GenerationOf(uint64_t tag) { return static_cast<uint32_t>(tag >> 32); }
 
-// With more entries than this waiting, Start submits them without waiting for the end of the turn.
+// When the entries that wait weigh this much, Start submits them before the end of the turn. An
+// entry weighs 1, and 1 more for each 16 KiB that it moves: eight small ones make a chunk, or one
+// of 128 KiB, which would otherwise be merged with its neighbours into one request of the device.
 // Eight is what was best of 4, 8, 16 and "never" on the reference machine: docs/decisions/0002.
-constexpr unsigned kSubmissionChunk = 8;
+constexpr uint32_t kSubmissionChunk = 8;
+constexpr uint32_t kLargestChunk = uint32_t{1} << 20;
+constexpr uint32_t kBytesPerWeight = 16384;
 // A device that completes within the submission itself gains nothing from chunks, and pays a system
 // call for each: they grow for it, and are tried again after so many turns.
 constexpr uint64_t kTurnsBetweenTrials = 64;
@@ -88,7 +91,7 @@ UringBackend::~UringBackend() {
 
 void UringBackend::Start(IoOperation& operation) {
   ++stats_.operations_started;
-  if (io_uring_sq_ready(ring_->get()) >= submission_chunk_) SubmitEarly();
+  if (gathered_weight_ >= submission_chunk_) SubmitEarly();
   if (backlog_head_ == nullptr && TrySubmit(operation)) return;
   ++stats_.times_submission_full;
   operation.next = nullptr;
@@ -159,6 +162,7 @@ size_t UringBackend::Wait(uint64_t timeout_ns) {
     return stats_.operations_completed - before;
   }
   io_uring* const ring = ring_->get();
+  gathered_weight_ = 0;
   ++stats_.system_calls;
   int result;
   if (timeout_ns == kForever) {
@@ -197,6 +201,7 @@ io_uring_sqe* UringBackend::NextSqe() {
 }
 
 void UringBackend::Submit() {
+  gathered_weight_ = 0;
   ++stats_.system_calls;
   const int result = io_uring_submit_and_get_events(ring_->get());
   IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
@@ -208,13 +213,14 @@ void UringBackend::SubmitEarly() {
   const size_t completed = io_uring_cq_ready(ring_->get());
   const size_t outstanding = in_flight() - std::min(in_flight(), completed);
   submission_chunk_ =
-      outstanding < entries ? std::min(2 * submission_chunk_, UINT_MAX / 2) : kSubmissionChunk;
+      outstanding < entries ? std::min(2 * submission_chunk_, kLargestChunk) : kSubmissionChunk;
 }
 
 bool UringBackend::TrySubmit(IoOperation& operation) {
   io_uring_sqe* sqe = NextSqe();
   if (sqe == nullptr) return false;
   PrepareSqe(operation.command, *sqe);
+  gathered_weight_ += 1 + operation.command.request.size_bytes / kBytesPerWeight;
   io_uring_sqe_set_data64(sqe, TagOf(operation));
   return true;
 }

@@ -22,9 +22,9 @@ struct UringBackendOptions {
 
 // Start only writes entries into the submission queue. Poll and Wait submit them, let the kernel
 // run its deferred work, and hand on the completions: one system call a turn. In a turn that starts
-// many operations, Start submits each chunk of eight early, so that the device works on the first
-// while tasks ask for the next; without that all operations in flight tend to complete, be handed
-// on and be submitted as one convoy, for which the device waits.
+// many operations, Start submits each chunk of them early (eight small ones, or a large one), so
+// that the device works on the first while tasks ask for the next; without that all operations in
+// flight tend to complete, be handed on and be submitted as one convoy, for which the device waits.
 //
 // An operation's entry carries its slot and the slot's generation as user_data, so a completion
 // that does not belong to the slot's present use is recognised and counted, not delivered.
@@ -70,7 +70,9 @@ class UringBackend final : public Backend {
 
   const UringBackendOptions options_;
   BackendInfo info_;
-  unsigned submission_chunk_;
+  // Of the entries that wait to be submitted, and how much may wait; see uring_backend.cc.
+  uint32_t gathered_weight_ = 0;
+  uint32_t submission_chunk_;
   uint64_t turns_ = 0;
   std::unique_ptr<KernelRing> ring_;
   // Operations that found no free entry, oldest first.
