@@ -1,6 +1,8 @@
 #include "ioengine/tools/benchmark/io_shard_run.h"
 
 #include <algorithm>
+#include <cstring>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -30,6 +32,14 @@ class Random {
  private:
   uint64_t state_;
 };
+
+// So that nothing can make the writes smaller.
+void FillRandom(std::span<std::byte> bytes, Random& random) {
+  for (size_t at = 0; at + sizeof(uint64_t) <= bytes.size(); at += sizeof(uint64_t)) {
+    const uint64_t word = random.Next();
+    std::memcpy(bytes.data() + at, &word, sizeof(word));
+  }
+}
 
 struct Operation {
   uint64_t offset_bytes = 0;
@@ -95,7 +105,7 @@ Task<void> ShardRun::Work() {
     status_.Update(buffer.status());
     co_return;
   }
-  FillStamped(buffer->bytes(), random_.Next(), 0, 0);  // so that nothing can compress it
+  FillRandom(buffer->bytes(), random_);
   // Without stamps the loop awaits the file itself: what it measures is the library.
   while (!stopping()) {
     const uint64_t begin_ns = shard_.executor().TurnTimeNs();
