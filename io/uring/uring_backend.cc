@@ -38,9 +38,9 @@ uint32_t IndexOf(uint64_t tag) { return static_cast<uint32_t>(tag); }
 uint32_t GenerationOf(uint64_t tag) { return static_cast<uint32_t>(tag >> 32); }
 
 // When the entries that wait weigh this much, Start submits them before the end of the turn. An
-// entry weighs 1, and 1 more for each 16 KiB that it moves: eight small ones make a chunk, or one
-// of 128 KiB, which would otherwise be merged with its neighbours into one request of the device.
-// Eight is what was best of 4, 8, 16 and "never" on the reference machine: docs/decisions/0002.
+// entry weighs 1 for each 16 KiB that it moves, and 1 at least: eight small ones make a chunk, or
+// one of 128 KiB, which would otherwise be merged with its neighbours into one request of the
+// device. Eight is what was best of 4, 8, 16 and "never": docs/decisions/0002.
 constexpr uint32_t kSubmissionChunk = 8;
 constexpr uint32_t kLargestChunk = uint32_t{1} << 20;
 constexpr uint32_t kBytesPerWeight = 16384;
@@ -220,7 +220,8 @@ bool UringBackend::TrySubmit(IoOperation& operation) {
   io_uring_sqe* sqe = NextSqe();
   if (sqe == nullptr) return false;
   PrepareSqe(operation.command, *sqe);
-  gathered_weight_ += 1 + operation.command.request.size_bytes / kBytesPerWeight;
+  const uint32_t size_bytes = operation.command.request.size_bytes;
+  gathered_weight_ += std::max(uint32_t{1}, size_bytes / kBytesPerWeight);
   io_uring_sqe_set_data64(sqe, TagOf(operation));
   return true;
 }
