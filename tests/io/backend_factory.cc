@@ -1,0 +1,43 @@
+#include "ioengine/tests/io/backend_factory.h"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "gtest/gtest.h"
+
+namespace ioengine {
+namespace {
+
+BackendFactory Uring(std::string name, UringBackendOptions options) {
+  return {std::move(name), [options](size_t capacity) -> std::unique_ptr<Backend> {
+            UringBackendOptions sized = options;
+            sized.capacity = capacity;
+            return MakeUring(sized);
+          }};
+}
+
+}  // namespace
+
+std::unique_ptr<UringBackend> MakeUring(const UringBackendOptions& options) {
+  absl::StatusOr<std::unique_ptr<UringBackend>> backend = UringBackend::Create(options);
+  EXPECT_TRUE(backend.ok()) << backend.status();
+  return backend.ok() ? *std::move(backend) : nullptr;
+}
+
+std::vector<BackendFactory> ConformingBackends() {
+  return {
+      Uring("uring", {}),
+      Uring("uring_with_8_entries", {.ring = {.entries = 8, .completion_entries = 16}}),
+      Uring("uring_with_1_entry", {.ring = {.entries = 1}}),
+      Uring("uring_without_defer_taskrun", {.ring = {.allow_defer_taskrun = false}}),
+      Uring("uring_without_registrations",
+            {.ring = {.allow_registered_files = false, .allow_registered_buffers = false}}),
+      Uring("uring_with_2_registered_files", {.ring = {.registered_files = 2}}),
+  };
+}
+
+}  // namespace ioengine

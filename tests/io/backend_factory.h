@@ -1,0 +1,38 @@
+// The backends that the conformance tests run over. A new backend joins with one line in
+// ConformingBackends.
+
+#ifndef IOENGINE_TESTS_IO_BACKEND_FACTORY_H_
+#define IOENGINE_TESTS_IO_BACKEND_FACTORY_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "ioengine/io/backend.h"
+#include "ioengine/io/uring/uring_backend.h"
+
+namespace ioengine {
+
+struct BackendFactory {
+  std::string name;
+  // A backend with that many slots, on the calling thread.
+  std::function<std::unique_ptr<Backend>(size_t capacity)> make;
+  // Whether its files are the kernel's: others have no pipes, directories or permissions.
+  bool real_files = true;
+};
+
+inline std::ostream& operator<<(std::ostream& out, const BackendFactory& factory) {
+  return out << factory.name;
+}
+
+// Makes a UringBackend; a failure fails the test, and gives null.
+std::unique_ptr<UringBackend> MakeUring(const UringBackendOptions& options);
+
+std::vector<BackendFactory> ConformingBackends();
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_TESTS_IO_BACKEND_FACTORY_H_
