@@ -79,8 +79,8 @@ TEST_F(ExecutorTest, ATaskThatYieldsForEverStarvesNobody) {
 }
 
 Task<> SpawnForEver(Executor* executor, int* count) {
-  ++*count;
-  executor->Spawn(SpawnForEver(executor, count));
+  // The bound is for compilers that take the recursion for a mistake.
+  if (++*count < 1'000'000) executor->Spawn(SpawnForEver(executor, count));
   co_return;
 }
 
