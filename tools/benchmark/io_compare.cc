@@ -99,7 +99,8 @@ absl::StatusOr<PeerComparison> CompareWithPeer(const PeerJob& job, const Compare
       result.target = peer.name == "fio" ? metric.fio_target : metric.raw_target;
     }
     if (result.target.has_value()) {
-      result.verdict = estimators[i].Judge(*result.target, width, metric.better);
+      // The run ends when the first metric is decided; the others are judged as wide as they are.
+      result.verdict = estimators[i].Judge(*result.target, i == 0 ? width : 1, metric.better);
     }
     comparison.metrics.push_back(std::move(result));
   }
