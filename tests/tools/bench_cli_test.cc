@@ -140,7 +140,23 @@ TEST_F(BenchCliTest, VerifiesOverShards) {
       Run({"io", Dir(), "--size=8M", "--duration=100ms", "--shards=2", "--placement=unbound",
            "--verify", "--depth=16", "--workloads=mixed,seqwrite,seqread,randwrite,randread"});
   ASSERT_EQ(run.exit_status, 0) << run.errors;
-  EXPECT_THAT(run.output, HasSubstr("Every block that was read was the one last written."));
+  EXPECT_THAT(run.output, HasSubstr("each block was the one last written."));
+}
+
+TEST_F(BenchCliTest, VerifiesWhereBlocksDoNotDivideTheFile) {
+  // Workloads with blocks of 1 MiB and of 4 KiB, on regions that are whole in neither at first.
+  for (const char* shards : {"--shards=1", "--shards=3"}) {
+    const Finished run =
+        Run({Dir(), "--size=10244k", shards, "--duration=50ms", "--verify", "--placement=unbound",
+             "--workloads=randwrite,seqread,seqwrite,randread,mixed"});
+    EXPECT_EQ(run.exit_status, 0) << run.errors;
+  }
+}
+
+TEST_F(BenchCliTest, FindsOutAtOnceWhereItCannotWriteItsResults) {
+  const Finished run = Run({Dir(), "--size=8M", "--duration=60s", "--json=/no/such/place/x.json"});
+  EXPECT_EQ(run.exit_status, 1);
+  EXPECT_THAT(run.errors, HasSubstr("/no/such/place"));
 }
 
 TEST_F(BenchCliTest, VerifyFindsForeignWrites) {

@@ -47,8 +47,8 @@ TEST(IoOptionsTest, TakesEveryFlag) {
       Complaint(&options,
                 {"--dir=/d", "--file=/f", "--destroy-data", "--size=64M", "--workloads=mixed,null",
                  "--block-size=8k", "--depth=3", "--shards=2", "--placement=1,0", "--duration=2s",
-                 "--repetitions=4", "--idle-spin-us=9", "--seed=5",
-                 "--backend=io_uring", "--compare=fio,raw", "--slice=100ms", "--json=/j"}),
+                 "--repetitions=4", "--idle-spin-us=9", "--seed=5", "--backend=io_uring",
+                 "--compare=fio,raw", "--slice=100ms", "--json=/j"}),
       "");
   EXPECT_EQ(options.target.directory, "/d");
   EXPECT_EQ(options.target.file, "/f");
@@ -78,7 +78,8 @@ TEST(IoOptionsTest, NamesWhatIsWrong) {
   EXPECT_THAT(Complaint({"--backend=foo"}), HasSubstr("known backends"));
   EXPECT_THAT(Complaint({"--placement=everywhere"}), HasSubstr("--placement=everywhere"));
   EXPECT_THAT(Complaint({"--verify", "--compare=raw"}), HasSubstr("do not go together"));
-  EXPECT_THAT(Complaint({"--verify", "--workloads=null"}), HasSubstr("nothing to check"));
+  EXPECT_THAT(Complaint({"--verify", "--workloads=null"}), HasSubstr("reads a block back"));
+  EXPECT_THAT(Complaint({"--verify", "--workloads=seqwrite"}), HasSubstr("reads a block back"));
   EXPECT_THAT(Complaint({"--compare=fio", "--workloads=null"}), HasSubstr("use --compare=raw"));
   EXPECT_THAT(Complaint({"--depth=4096", "--block-size=64M", "--size=64M"}),
               HasSubstr("4GiB is the most"));

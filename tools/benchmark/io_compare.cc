@@ -63,8 +63,7 @@ absl::StatusOr<ComparedPeer> ChooseRawLoop(const PeerJob& job, const std::atomic
 }
 
 absl::StatusOr<PeerComparison> CompareWithPeer(const PeerJob& job, const ComparedPeer& peer,
-                                               const SliceRunner& ours,
-                                               const std::function<void(int)>& on_triple) {
+                                               const SliceRunner& ours) {
   // Not the disk but the software is measured where there is no file.
   const double width = NeedsFile(job.workload) ? kDiskWidth : kOtherWidth;
   std::array<RatioEstimator, kCompared.size()> estimators;
@@ -72,7 +71,7 @@ absl::StatusOr<PeerComparison> CompareWithPeer(const PeerJob& job, const Compare
   absl::StatusOr<PeerOutcome> before = peer.run(job);
   if (!before.ok()) return before.status();
   comparison.peers.push_back(*before);
-  for (int triples = 1; !estimators[0].Finished(width); ++triples) {
+  while (!estimators[0].Finished(width)) {
     absl::StatusOr<PeerOutcome> own = ours(job);
     if (!own.ok()) return own.status();
     absl::StatusOr<PeerOutcome> after = peer.run(job);
@@ -84,7 +83,6 @@ absl::StatusOr<PeerComparison> CompareWithPeer(const PeerJob& job, const Compare
     comparison.ours.push_back(*own);
     comparison.peers.push_back(*after);
     before = std::move(after);
-    on_triple(triples);
   }
 
   for (size_t i = 0; i < kCompared.size(); ++i) {

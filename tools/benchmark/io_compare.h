@@ -34,11 +34,10 @@ struct PeerComparison {
   std::vector<PeerOutcome> peers;
 };
 
-// Alternates peer, ours, peer, … until the ratio of iops is decided. `on_slice` is told after each
-// slice how many triples there are. Errors: the first of any slice.
+// Alternates peer, ours, peer, … until the ratio of iops is decided. Errors: the first of any
+// slice.
 absl::StatusOr<PeerComparison> CompareWithPeer(const PeerJob& job, const ComparedPeer& peer,
-                                               const SliceRunner& ours,
-                                               const std::function<void(int)>& on_triple);
+                                               const SliceRunner& ours);
 
 // What a workload's name looks like in a comparison: "randread 4 KiB × 64".
 std::string DescribeJob(const PeerJob& job);

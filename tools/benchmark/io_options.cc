@@ -26,6 +26,11 @@ absl::Status ParseCompare(std::string_view text, IoOptions* options) {
   return absl::OkStatus();
 }
 
+bool Verifies(Workload workload) {
+  return workload == Workload::kSeqRead || workload == Workload::kRandRead ||
+         workload == Workload::kMixed;
+}
+
 // The name of a backend; io_uring is the one there is, and auto takes it.
 absl::Status ParseBackend(std::string_view text) {
   if (text == "auto" || text == "io_uring") return absl::OkStatus();
@@ -127,8 +132,9 @@ absl::Status IoOptions::Validate() const {
     return absl::InvalidArgumentError(
         "--verify and --compare do not go together: the peer overwrites the stamps");
   }
-  if (verify && target.file.empty() && !needs_file()) {
-    return absl::InvalidArgumentError("--verify: the workload null has nothing to check");
+  if (verify && std::none_of(workloads.begin(), workloads.end(), Verifies)) {
+    return absl::InvalidArgumentError(
+        "--verify: none of the workloads reads a block back; add seqread, randread or mixed");
   }
   const bool file_workload = needs_file();
   if (compare_fio && !file_workload) {

@@ -56,8 +56,8 @@ PeerOutcome Summarize(const std::vector<ShardOutcome>& shards, double cpu_s) {
 
 struct IoRunner::Started {
   std::string what;
-  double duration_s;     // 0: ends by itself
-  uint64_t total_bytes;  // 0: ends by time
+  double duration_s;     // 0: not known
+  uint64_t total_bytes;  // 0: not known
   SteadyClock::time_point start;
 };
 
@@ -80,8 +80,12 @@ absl::Status IoRunner::LayOut(const std::string& path, uint64_t size_bytes, uint
 }
 
 absl::StatusOr<PeerOutcome> IoRunner::Run(const PeerJob& job, uint64_t stamp_seed) {
-  if (absl::Status status = CheckJob(job); !status.ok()) return status;
   StartProgress(std::string(WorkloadName(job.workload)), job.duration_s, 0);
+  return RunSlice(job, stamp_seed);
+}
+
+absl::StatusOr<PeerOutcome> IoRunner::RunSlice(const PeerJob& job, uint64_t stamp_seed) {
+  if (absl::Status status = CheckJob(job); !status.ok()) return status;
   std::atomic<bool> stop{false};
   const double cpu_before_s = ProcessCpuSeconds();
   std::vector<Future<absl::StatusOr<ShardOutcome>>> running;
@@ -118,12 +122,16 @@ absl::StatusOr<PeerOutcome> IoRunner::Run(const PeerJob& job, uint64_t stamp_see
   for (auto& future : running) {
     absl::StatusOr<ShardOutcome> outcome = future.Wait();
     status.Update(outcome.status());
-    if (outcome.ok()) outcomes.push_back(*std::move(outcome));
+    if (!outcome.ok()) continue;
+    verified_reads_ += outcome->verified_reads;
+    outcomes.push_back(*std::move(outcome));
   }
   if (!status.ok()) return status;
   if (cancelled_.load(std::memory_order_relaxed)) return absl::CancelledError("interrupted");
   return Summarize(outcomes, ProcessCpuSeconds() - cpu_before_s);
 }
+
+void IoRunner::SetProgress(std::string what) { StartProgress(std::move(what), 0, 0); }
 
 void IoRunner::StartProgress(std::string what, double duration_s, uint64_t total_bytes) {
   for (ShardProgress& progress : progress_) {
@@ -137,6 +145,9 @@ void IoRunner::StartProgress(std::string what, double duration_s, uint64_t total
 std::string IoRunner::ProgressLine() const {
   const std::shared_ptr<const Started> started = started_.load();
   if (started == nullptr) return "";
+  if (started->duration_s == 0 && started->total_bytes == 0) {
+    return absl::StrFormat("%s, %.0f s", started->what, SecondsSince(started->start));
+  }
   uint64_t operations = 0;
   uint64_t bytes = 0;
   for (const ShardProgress& progress : progress_) {

@@ -31,6 +31,15 @@ class IoRunner {
   // Runs the job on all shards for its duration. Errors: the first of any shard; Cancelled.
   absl::StatusOr<PeerOutcome> Run(const PeerJob& job, uint64_t stamp_seed);
 
+  // The same within a comparison: the progress line stays as SetProgress left it.
+  absl::StatusOr<PeerOutcome> RunSlice(const PeerJob& job, uint64_t stamp_seed);
+
+  // What the progress line shows while something else runs.
+  void SetProgress(std::string what);
+
+  // Reads whose contents were compared, over all runs.
+  uint64_t verified_reads() const { return verified_reads_; }
+
   // One line on how far the present run is. Any thread, at any time.
   std::string ProgressLine() const;
 
@@ -43,6 +52,7 @@ class IoRunner {
   const std::atomic<bool>& cancelled_;
   std::vector<std::unique_ptr<VersionMap>> versions_;  // by shard; empty without --verify
   std::vector<ShardProgress> progress_;                // by shard
+  uint64_t verified_reads_ = 0;
   std::atomic<std::shared_ptr<const Started>> started_;
 };
 

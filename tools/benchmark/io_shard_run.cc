@@ -147,9 +147,10 @@ Task<absl::Status> ShardRun::Perform(Operation operation, const DmaBuffer& buffe
     status = CheckRead(co_await file_.Read(operation.offset_bytes, buffer, size_bytes),
                        operation.offset_bytes, buffer);
   }
-  if (status.ok()) {
-    job_.versions->Release(operation.offset_bytes, size_bytes, operation.write, version);
-  }
+  // After an error the run is over; but whoever waits for the block must see that.
+  job_.versions->Release(operation.offset_bytes, size_bytes, operation.write,
+                         status.ok() ? version : 0);
+  if (status.ok() && !operation.write) ++outcome_.verified_reads;
   co_return status;
 }
 

@@ -41,6 +41,7 @@ struct ShardJob {
 struct ShardOutcome {
   uint64_t operations = 0;
   uint64_t bytes = 0;
+  uint64_t verified_reads = 0;
   double elapsed_s = 0;
   Histogram latency_ns;
 };

@@ -76,7 +76,10 @@ absl::Status IoSuite::Run() {
     std::printf("\n%s", FormatComparisons(comparisons_).c_str());
     for (const std::string& command : commands_) std::printf("%s\n", command.c_str());
   }
-  if (options_.verify) std::printf("\nEvery block that was read was the one last written.\n");
+  if (options_.verify) {
+    std::printf("\nverify: %llu reads checked: each block was the one last written.\n",
+                static_cast<unsigned long long>(runner_->verified_reads()));
+  }
   if (!options_.json_path.empty()) status = WriteReport(report_, options_.json_path);
   if (target_.has_value()) status.Update(target_->Remove());
   return status;
@@ -99,6 +102,10 @@ absl::Status IoSuite::Prepare() {
       return absl::InvalidArgumentError(
           absl::StrCat("--verify: ", target_->path(), " must be written first: --destroy-data"));
     }
+  }
+  if (!options_.json_path.empty()) {
+    // Now, not after an hour of measuring.
+    if (absl::Status status = CheckWritable(options_.json_path); !status.ok()) return status;
   }
   report_.environment = ReadEnvironment(target_.has_value() ? target_->path() : "");
   return StartRuntime();
@@ -142,6 +149,8 @@ absl::Status IoSuite::PrepareFile() {
       (target_->kind() == TargetFile::Kind::kBlockDevice && options_.target.destroy_data);
   if (!ours) return absl::OkStatus();
   if (options_.verify) {
+    // A device may be smaller than what was asked for and checked.
+    if (absl::Status status = CheckJob(JobFor(options_.workloads[0])); !status.ok()) return status;
     uint64_t unit_bytes = 4096;
     for (const Workload workload : options_.workloads) {
       // The largest power of two that divides the block, so that blocks are whole units.
@@ -159,6 +168,14 @@ PeerJob IoSuite::JobFor(Workload workload) const {
   job.workload = workload;
   job.path = NeedsFile(workload) ? target_->path() : "/dev/null";
   job.size_bytes = target_.has_value() ? target_->size_bytes() : options_.target.size_bytes;
+  // Whole blocks of every workload in every shard's region: so all workloads of a run have the same
+  // regions, and --verify knows each block's version from one to the next. The block sizes of a run
+  // are all equal, or 1 MiB and 4 KiB, so the largest is a multiple of each.
+  uint64_t granule_bytes = 1;
+  for (const Workload other : options_.workloads) {
+    granule_bytes = std::max(granule_bytes, options_.BlockSize(other));
+  }
+  job.size_bytes -= job.size_bytes % (granule_bytes * static_cast<uint64_t>(options_.shards));
   job.block_size_bytes = options_.BlockSize(workload);
   job.shards = static_cast<int>(options_.shards);
   job.depth = options_.Depth(workload);
@@ -192,6 +209,8 @@ absl::Status IoSuite::Measure(Workload workload) {
 }
 
 absl::Status IoSuite::Compare(const PeerJob& job, bool with_fio) {
+  runner_->SetProgress(absl::StrCat(DescribeJob(job), ": looking for the best variant of ",
+                                    with_fio ? "fio" : "the bare loop"));
   absl::StatusOr<ComparedPeer> peer =
       with_fio ? ChooseFio(job, cancelled_) : ChooseRawLoop(job, cancelled_);
   if (!peer.ok()) return peer.status();
@@ -199,9 +218,10 @@ absl::Status IoSuite::Compare(const PeerJob& job, bool with_fio) {
   const SliceRunner ours = [&](const PeerJob& slice) {
     PeerJob seeded = slice;
     seeded.seed += ++slice_number;
-    return runner_->Run(seeded, static_cast<uint64_t>(options_.seed));
+    return runner_->RunSlice(seeded, static_cast<uint64_t>(options_.seed));
   };
-  absl::StatusOr<PeerComparison> found = CompareWithPeer(job, *peer, ours, [](int) {});
+  runner_->SetProgress(absl::StrCat(DescribeJob(job), " beside ", peer->name));
+  absl::StatusOr<PeerComparison> found = CompareWithPeer(job, *peer, ours);
   if (!found.ok()) return found.status();
   AddResults(job, found->ours, found->metrics);
   comparisons_.insert(comparisons_.end(), found->metrics.begin(), found->metrics.end());

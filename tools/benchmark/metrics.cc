@@ -14,7 +14,9 @@ constexpr std::array kMetrics = {
     Metric{"io", "iops", "1/s", Better::kHigher,
            "Operations completed per second of wall time, all shards together.", "IOPS", 1},
     Metric{"io", "p50_us", "us", Better::kLower,
-           "Median latency, from handing an operation over to seeing its completion.", "p50 µs", 1},
+           "Median latency: from the turn that asks for an operation to the turn that sees it "
+           "completed.",
+           "p50 µs", 1},
     Metric{"io", "p99_us", "us", Better::kLower, "99th percentile of the same latency.", "p99 µs",
            1},
     Metric{"io", "p999_us", "us", Better::kLower, "99.9th percentile of the same latency.",

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -132,6 +133,15 @@ json ToJson(const Report& report) {
   json results = json::array();
   for (const Result& result : report.results) results.push_back(ToJson(result));
   return {{"environment", ToJson(report.environment)}, {"results", std::move(results)}};
+}
+
+absl::Status CheckWritable(const std::string& path) {
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  const std::string folder = parent.empty() ? "." : parent;
+  const bool exists = access(path.c_str(), F_OK) == 0;
+  const std::string& place = exists ? path : folder;
+  if (access(place.c_str(), W_OK) == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(errno, "cannot write the results to " + path + " (" + place + ")");
 }
 
 absl::Status WriteReport(const Report& report, const std::string& path) {

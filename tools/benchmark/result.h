@@ -45,6 +45,10 @@ absl::Status CheckResult(const Result& result);
 // {"environment": …, "results": […]}.
 nlohmann::json ToJson(const Report& report);
 
+// Whether WriteReport could write to `path`, as far as can be told without touching it. Errors: the
+// system's, with the name of the file or its folder.
+absl::Status CheckWritable(const std::string& path);
+
 // Writes the report to `path` through a temporary file beside it and a rename, so that a reader
 // sees the old file or the whole new one. What is not a regular file (a pipe, /dev/stdout) is
 // written into. Errors: InvalidArgument of the first bad result, before anything is written;
