@@ -43,7 +43,7 @@ absl::Status RuntimeOptions::Validate() const {
 std::vector<Degradation> RuntimeInfo::Degraded() const {
   std::vector<Degradation> all;
   for (const ShardInfo& shard : shards) {
-    for (const Degradation& one : shard.backend.degraded) {
+    for (const Degradation& one : shard.degraded) {
       const bool known = std::any_of(all.begin(), all.end(), [&](const Degradation& other) {
         return other.feature == one.feature && other.reason == one.reason;
       });

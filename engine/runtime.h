@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -42,7 +43,8 @@ class Runtime {
   // the Future: Status and StatusOr<T> as they are, T as StatusOr<T>.
   //
   // Shard: any thread but a shard's, which must not block in Wait.
-  // Ownership: `function` and `args` are moved into the call, and live until the task is done.
+  // Ownership: `function` and `args` are moved into the call and destroyed on the shard, before the
+  // Future is ready (on the caller's thread when the call is refused).
   // Errors, through the Future: ResourceExhausted when the shard's inbox is full; Unavailable when
   // the runtime stops before the task is done.
   // Cost: a few allocations, and a system call when the shard sleeps.
@@ -50,10 +52,13 @@ class Runtime {
   auto Submit(ShardId id, Function function, Args... args);
 
   // Stops all shards and joins their threads. Tasks that have not finished are destroyed where
-  // they are suspended, and their Futures get Unavailable; I/O in flight is completed or
-  // cancelled first. A second call does nothing. Not from a shard.
+  // they are suspended, and their Futures get Unavailable, while their I/O may still be on its way;
+  // when Stop returns it is completed or cancelled. A second call does nothing.
+  //
+  // One thread at a time, and not a shard's (CHECK); Submit may run beside it.
   void Stop();
 
+  // Any thread. Unchanged from Start on; also after Stop.
   size_t shard_count() const { return shards_.size(); }
   const RuntimeInfo& Info() const { return info_; }
 
@@ -90,20 +95,31 @@ class Runtime::SubmittedCall final : public ForeignCall {
   void Run() override {
     Shard& shard = shard_.shard();
     shard.executor().Spawn(
-        Execute(shard, std::move(promise_), std::move(function_), std::move(args_)));
+        Execute(shard, std::move(promise_), Invocation(std::move(function_), std::move(args_))));
   }
 
  private:
-  static Task<void> Execute(Shard& shard, Promise<T> promise, Function function,
-                            std::tuple<Args...> args) {
+  // What is called, and with what; the task may refer to it.
+  using Invocation = std::pair<Function, std::tuple<Args...>>;
+
+  static Task<void> Execute(Shard& shard, Promise<T> promise,
+                            std::optional<Invocation> invocation) {
     // Not a coroutine, and done before the first suspension.
-    const auto start = [&](Args&... unpacked) { return function(shard, std::move(unpacked)...); };
-    Task<T> task = std::apply(start, args);
+    const auto start = [&](Args&... unpacked) {
+      return invocation->first(shard, std::move(unpacked)...);
+    };
+    Task<T> task = std::apply(start, invocation->second);
+    // Nothing of the call is left when the caller goes on: what it refers to may be gone then.
     if constexpr (std::is_void_v<T>) {
       co_await std::move(task);
+      task = {};
+      invocation.reset();
       promise.Set(absl::OkStatus());
     } else {
-      promise.Set(co_await std::move(task));
+      typename Promise<T>::Result result(co_await std::move(task));
+      task = {};
+      invocation.reset();
+      promise.Set(std::move(result));
     }
   }
 

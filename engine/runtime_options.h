@@ -46,6 +46,7 @@ struct ShardInfo {
   int cpu = -1;        // that its thread is pinned to; -1: not pinned
   std::string memory;  // of its buffers: size, pages and node achieved
   BackendInfo backend;
+  std::vector<Degradation> degraded;  // memory's and the backend's
 };
 
 // What a Runtime was granted, and what not and why. Fixed when it started.

@@ -3,18 +3,29 @@
 #include <pthread.h>
 
 #include <span>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/io/uring/uring_backend.h"
 #include "ioengine/numa/affinity.h"
+#include "ioengine/sched/check.h"
 
 namespace ioengine {
 
 Future<absl::Status> ShardThread::Start() {
   Promise<absl::Status> started;
   Future<absl::Status> future = started.future();
-  thread_ = std::thread(&ShardThread::Main, this, std::move(started));
+  try {
+    thread_ = std::thread(&ShardThread::Main, this, std::move(started));
+  } catch (const std::system_error& error) {
+    Promise<absl::Status> failed;
+    future = failed.future();
+    failed.Set(absl::ResourceExhaustedError(absl::StrCat(
+        "cannot start a thread for shard ", id_, ": ", error.code().message(),
+        "; raise the limit on threads (ulimit -u, or pids.max of the control group)")));
+  }
   return future;
 }
 
@@ -38,6 +49,8 @@ void ShardThread::RequestStop() {
 
 void ShardThread::Stop() {
   if (!thread_.joinable()) return;
+  IOENGINE_CHECK(Executor::Current() == nullptr,
+                 "a runtime is stopped from a shard, which would wait for itself");
   RequestStop();
   thread_.join();
 }
@@ -61,6 +74,10 @@ absl::Status ShardThread::SetUp() {
   if (!memory.ok()) return memory.status();
   memory_ = *std::move(memory);
   info_.memory = memory_->Describe();
+  if (const std::string& reason = memory_->audit().degraded_reason; !reason.empty()) {
+    info_.degraded.push_back({"node-local huge pages", reason,
+                              "large transfers may be split, and memory may be on another node"});
+  }
 
   UringBackendOptions backend_options;
   backend_options.capacity = options_.queue_depth;
@@ -78,6 +95,8 @@ absl::Status ShardThread::SetUp() {
                              .max_open_files = options_.max_open_files});
   shard_.emplace(id_, *executor_, *io_);
   info_.backend = backend_->info();
+  info_.degraded.insert(info_.degraded.end(), info_.backend.degraded.begin(),
+                        info_.backend.degraded.end());
   return absl::OkStatus();
 }
 

@@ -60,12 +60,15 @@ class DmaBuffer {
     return DmaBuffer(block_);
   }
 
-  std::byte* data() const { return block_->data; }
+  // Null and 0 when it is not valid().
+  std::byte* data() const { return block_ == nullptr ? nullptr : block_->data; }
   size_t size_bytes() const { return block_ == nullptr ? 0 : block_->size_bytes; }
   std::span<std::byte> bytes() const { return {data(), size_bytes()}; }
 
   // Which of the backend's registered regions holds it, or kNotRegistered.
-  uint16_t registered_index() const { return block_->registered_index; }
+  uint16_t registered_index() const {
+    return block_ == nullptr ? kNotRegistered : block_->registered_index;
+  }
 
  private:
   friend class DmaBufferPool;

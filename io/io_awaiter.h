@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "ioengine/io/io_error.h"
 #include "ioengine/io/io_queue.h"
+#include "ioengine/sched/check.h"
 
 namespace ioengine {
 
@@ -26,6 +27,8 @@ class [[nodiscard]] IoAwaiter : public IoWaiter {
 
   template <typename Promise>
   void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    IOENGINE_CHECK(Executor::Current() == &queue().executor(),
+                   "I/O of one shard is awaited on another; send a task to the file's shard");
     task_ = &handle.promise();
     command().request.class_id = task_->class_id();
     queue().Submit(*this);
@@ -58,8 +61,12 @@ class [[nodiscard]] StatusAwaiter : public IoAwaiter {
   }
 
  protected:
+  // Lets go of file and buffer too: an awaiter that is kept must not keep the file from closing.
   absl::Status Failure() {
-    return error_.ok() ? CommandError(command(), result()) : std::move(error_);
+    if (!error_.ok()) return std::move(error_);
+    absl::Status status = CommandError(command(), result());
+    command() = IoCommand();
+    return status;
   }
 
  private:

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ioengine/sched/check.h"
+#include "ioengine/sched/executor.h"
 
 namespace ioengine {
 namespace internal {
@@ -54,8 +55,11 @@ class [[nodiscard]] Future {
   Future& operator=(Future&&) noexcept = default;
 
   // Blocks the calling thread until the task finished, and gives its result; once. `Unavailable`
-  // when the shard stopped before the task finished. Never call it on a shard.
+  // when the shard stopped before the task finished; ResourceExhausted when it was not accepted.
+  // Not on a shard (CHECK).
   Result Wait() {
+    IOENGINE_CHECK(Executor::Current() == nullptr,
+                   "Future::Wait on a shard would block it; co_await instead");
     IOENGINE_CHECK(state_ != nullptr, "Wait on an empty Future, or twice on one");
     state_->done.wait(false, std::memory_order_acquire);
     auto state = std::exchange(state_, nullptr);

@@ -131,6 +131,7 @@ class [[nodiscard]] Task {
   // task inherits the class of the task that awaits it.
   auto operator co_await() && noexcept {
     IOENGINE_CHECK(valid(), "co_await on an empty Task");
+    IOENGINE_CHECK(!handle_.done(), "a Task is awaited twice");
     return Awaiter{handle_};
   }
 

@@ -305,5 +305,65 @@ TEST(RuntimeDeathTest, AShardThatDoesNotExist) {
       "a shard that does not exist");
 }
 
+Task<void> WaitOnTheShard(Shard&, Runtime* runtime) {
+  (void)runtime->Submit(0, Nothing).Wait();
+  co_return;
+}
+
+TEST(RuntimeDeathTest, WaitingForAFutureOnAShard) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        const auto runtime = StartOrDie(Small());
+        (void)runtime->Submit(0, WaitOnTheShard, runtime.get()).Wait();
+      },
+      "would block it");
+}
+
+Task<void> StopFromTheShard(Shard&, Runtime* runtime) {
+  runtime->Stop();
+  co_return;
+}
+
+TEST(RuntimeDeathTest, StoppingFromAShard) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        const auto runtime = StartOrDie(Small());
+        (void)runtime->Submit(0, StopFromTheShard, runtime.get()).Wait();
+      },
+      "stopped from a shard");
+}
+
+// Tells when it is destroyed.
+class Witness {
+ public:
+  explicit Witness(std::atomic<bool>* gone) : gone_(gone) {}
+  Witness(Witness&& other) noexcept : gone_(std::exchange(other.gone_, nullptr)) {}
+  ~Witness() {
+    if (gone_ != nullptr) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      gone_->store(true);
+    }
+  }
+
+ private:
+  std::atomic<bool>* gone_;
+};
+
+Task<int> Take(Shard& shard, Witness) {
+  co_await shard.executor().Yield();
+  co_return 1;
+}
+
+TEST(RuntimeTest, NothingOfACallIsLeftWhenItsFutureIsReady) {
+  const auto runtime = StartOrDie(Small());
+  for (int i = 0; i < 50; ++i) {
+    std::atomic<bool> gone{false};
+    EXPECT_TRUE(runtime->Submit(0, Take, Witness(&gone)).Wait().ok());
+    ASSERT_TRUE(gone.load());
+  }
+}
+
 }  // namespace
 }  // namespace ioengine
