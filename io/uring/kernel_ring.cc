@@ -78,7 +78,11 @@ absl::StatusOr<std::unique_ptr<KernelRing>> KernelRing::Create(const KernelRingO
 }
 
 KernelRing::~KernelRing() {
-  if (initialized_) io_uring_queue_exit(&ring_);
+  if (!initialized_) return;
+  // The ring goes asynchronously; unregistering waits until the memory is unpinned, so that it is
+  // neither charged nor held when the next ring asks for it. An error means: none are registered.
+  io_uring_unregister_buffers(&ring_);
+  io_uring_queue_exit(&ring_);
 }
 
 absl::Status KernelRing::SetUp(const KernelRingOptions& options, BackendInfo& info) {
