@@ -25,7 +25,8 @@
 //     kernel.
 //
 // Sockets join as further opcodes of IoRequest (their address in `data`, or in an argument block
-// like PathArguments); an operation with several results stays in its slot between them.
+// like PathArguments). An operation with several results (multishot accept and receive) will be a
+// third IoOutcome: the sink is told, and the slot stays.
 #ifndef IOENGINE_IO_BACKEND_H_
 #define IOENGINE_IO_BACKEND_H_
 

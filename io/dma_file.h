@@ -43,7 +43,8 @@ struct WriteOptions {
 // Ownership: an operation in flight keeps its buffer's memory and the file open until the kernel
 // is done, also when the task that awaits it is destroyed (the operation is then cancelled if that
 // is still possible). The DmaFile itself must outlive only the co_await expression's start.
-// Cost: reads, writes and syncs allocate nothing and make no system call of their own.
+// Cost: reads, writes and syncs allocate nothing, and share system calls: one for all of a turn, or
+// one for each chunk of eight where a turn starts many.
 class DmaFile {
  public:
   // Opens `path`. Errors: those of open(2), naming the path; ResourceExhausted when the shard's
@@ -70,19 +71,21 @@ class DmaFile {
   StatusAwaiter Write(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes,
                       WriteOptions options = {}) const;
 
-  // Makes the writes that completed before durable. A failure means that they may be lost, and a
-  // second call that succeeds does not bring them back: the kernel has dropped them.
+  // Makes the writes that completed before durable. Errors: Internal, ResourceExhausted. A failure
+  // means that they may be lost, and a second call that succeeds does not bring them back: the
+  // kernel has dropped them.
   StatusAwaiter Fdatasync() const;
 
   // Reserves disk space for [offset, offset + size) and extends the file over it; it reads as
   // zeros. The first write to a reserved part still costs more than an overwrite.
+  // Errors: ResourceExhausted (no space), Unimplemented (the file system cannot).
   StatusAwaiter Preallocate(uint64_t offset_bytes, uint64_t size_bytes) const;
 
-  // Size, type and alignments, as of now.
+  // Size (0 for a block device), type and alignments, as of now. Errors: those of statx(2).
   Task<absl::StatusOr<FileStat>> Stat() const;
 
   // Waits until no operation on the file is in flight, closes it, and gives the error of close(2),
-  // if any. The DmaFile is empty from the start of the call. Destroying the task leaves the close
+  // if any. The DmaFile is empty once this is awaited. Destroying the task leaves the close
   // to go on by itself.
   Task<absl::Status> Close();
 
@@ -111,7 +114,7 @@ class DmaFile {
   FileRef file_;
 };
 
-// Removes the name `path`. Errors: those of unlink(2), naming the path. Shard: any.
+// Removes the name `path`. Errors: those of unlink(2), naming the path. Shard: that of `io`.
 Task<absl::Status> RemoveFile(ShardIo& io, std::string path);
 
 }  // namespace ioengine

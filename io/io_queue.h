@@ -65,7 +65,8 @@ class IoQueue final : public CompletionSink {
   ~IoQueue();
 
   // Starts the waiter's command, now or when its turn comes. `waiter` stays where it is until it
-  // is done or destroyed. Cost: no allocation, no system call.
+  // is done or destroyed. Cost: no allocation; no system call for the
+  // first few of a turn, and one for each chunk after them (see UringBackend).
   void Submit(IoWaiter& waiter) {
     ++stats_.submitted;
     if (waiting_.empty() && TryStart(waiter)) return;

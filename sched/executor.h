@@ -10,7 +10,7 @@
 // Foreign calls are accepted when created and while running; a stopped executor refuses them.
 //
 // A turn: run the tasks that were runnable when it began, take foreign calls, then poll. So I/O
-// that tasks ask for gathers during a turn and is submitted with one system call, and a task that
+// that tasks ask for gathers during a turn and is submitted together, and a task that
 // yields for ever keeps neither the poller nor the other tasks from their turn.
 #ifndef IOENGINE_SCHED_EXECUTOR_H_
 #define IOENGINE_SCHED_EXECUTOR_H_

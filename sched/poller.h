@@ -18,7 +18,7 @@ class Poller {
 
   virtual ~Poller() = default;
 
-  // Submits what gathered since the last call, in one system call at most, and hands on the
+  // Submits what gathered since the last call, in one system call as a rule, and hands on the
   // completions that are due (which makes tasks runnable). Never sleeps. Returns how many
   // completions it handed on. Cost: no system call when nothing is to submit or to collect.
   virtual size_t Poll() = 0;
