@@ -158,6 +158,7 @@ std::string Placement::Describe() const {
   }
   std::vector<int> cpus;
   for (size_t i = 0; i < shards.size() && i < kMaxSpelledOut; ++i) cpus.push_back(shards[i].cpu);
+  if (shards.size() == 1) return absl::StrCat(name, ": shard 0 on CPU ", cpus[0]);
   return absl::StrCat(name, ": shards 0-", shards.size() - 1, " on CPUs ", absl::StrJoin(cpus, ","),
                       shards.size() > kMaxSpelledOut ? ",…" : "");
 }

@@ -131,6 +131,9 @@ TEST(PlacementTest, CustomGivesShardsTheCpusInTheOrderListed) {
   EXPECT_EQ(placement.shards[1].cpu, 5);
   EXPECT_EQ(placement.shards[2].cpu, 100);
   EXPECT_EQ(placement.Describe(), "custom: shards 0-2 on CPUs 33,5,100");
+  Placement one = placement;
+  one.shards.resize(1);
+  EXPECT_EQ(one.Describe(), "custom: shard 0 on CPU 33");
 }
 
 TEST(PlacementTest, MoreShardsThanCpusIsAnErrorThatSaysWhatToDo) {
