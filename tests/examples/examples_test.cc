@@ -1,0 +1,35 @@
+// The programs of examples/ do what README.md says of them.
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+namespace ioengine {
+namespace {
+
+std::string ReadWhole(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+TEST(ExamplesTest, CopyBlocksCopiesAFile) {
+  std::string directory = "/var/tmp/examples_test.XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  std::string contents(3'145'728 + 4096, '\0');
+  for (size_t i = 0; i < contents.size(); ++i) contents[i] = static_cast<char>(i * 7919 >> 8);
+  std::ofstream(directory + "/from", std::ios::binary) << contents;
+  const std::string command =
+      "examples/copy_blocks " + directory + "/from " + directory + "/to 2>" + directory + "/err";
+  EXPECT_EQ(std::system(command.c_str()), 0) << ReadWhole(directory + "/err");
+  EXPECT_EQ(ReadWhole(directory + "/to"), contents);
+  EXPECT_NE(std::system(command.c_str()), 0) << "the target exists now";
+  EXPECT_NE(ReadWhole(directory + "/err").find(directory + "/to"), std::string::npos);
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace ioengine
