@@ -65,8 +65,12 @@ int IoOptions::Depth(Workload workload) const {
 }
 
 void IoOptions::AddTo(FlagSet& flags) {
-  flags.AddString("dir", "DIR", "where to make the file (/var/tmp); not in memory",
-                  &target.directory);
+  flags.Add("dir", "DIR", "where to make the file (/var/tmp); not in memory",
+            [this](std::string_view text) {
+              target.directory = std::string(text);
+              dir_given = true;
+              return absl::OkStatus();
+            });
   flags.AddString("file", "PATH",
                   "use this file: it must not exist, or all workloads only read;\n"
                   "or this block device",
@@ -91,7 +95,10 @@ void IoOptions::AddTo(FlagSet& flags) {
               if (parsed.ok()) placement = *std::move(parsed);
               return parsed.status();
             });
-  flags.AddSeconds("duration", "of one repetition of one workload (5)", &duration_s);
+  flags.AddSeconds("duration",
+                   "of one repetition of one workload (5); see --slice for\n"
+                   "comparisons",
+                   &duration_s);
   flags.AddInteger("repetitions", "of each workload; the table gives medians (1)", 1, 1000,
                    &repetitions);
   flags.AddInteger("idle-spin-us", "how long an idle shard spins before it sleeps (0)", 0, 1000000,
@@ -137,6 +144,9 @@ absl::Status IoOptions::Validate() const {
         "--verify: none of the workloads reads a block back; add seqread, randread or mixed");
   }
   const bool file_workload = needs_file();
+  if (!target.file.empty() && dir_given) {
+    return absl::InvalidArgumentError("--dir and --file: give the one or the other");
+  }
   if (compare_fio && !file_workload) {
     return absl::InvalidArgumentError(
         "--compare=fio: fio has nothing like the workload null; use --compare=raw");

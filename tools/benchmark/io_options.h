@@ -17,6 +17,7 @@ namespace ioengine::bench {
 
 struct IoOptions {
   TargetRequest target;
+  bool dir_given = false;
   std::vector<Workload> workloads = {Workload::kSeqRead, Workload::kSeqWrite, Workload::kRandRead,
                                      Workload::kRandWrite};
   uint64_t block_size_bytes = 0;  // 0: BlockSize() chooses by workload

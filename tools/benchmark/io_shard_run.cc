@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/io/dma_file.h"
@@ -58,7 +59,7 @@ class ShardRun {
   Task<absl::StatusOr<ShardOutcome>> Run();
 
  private:
-  Task<void> Work();
+  Task<void> Work(DmaBuffer buffer);
   Task<absl::Status> Perform(Operation operation, const DmaBuffer& buffer);
   Operation Choose();
   Task<Operation> ChooseFree();
@@ -86,10 +87,18 @@ Task<absl::StatusOr<ShardOutcome>> ShardRun::Run() {
   if (!file.ok()) co_return file.status();
   file_ = *std::move(file);
 
+  std::vector<DmaBuffer> buffers;
+  for (int i = 0; i < job_.depth; ++i) {
+    auto buffer = shard_.io().AllocateBuffer(job_.block_size_bytes);
+    if (!buffer.ok()) co_return buffer.status();
+    FillRandom(buffer->bytes(), random_);
+    buffers.push_back(*std::move(buffer));
+  }
+
   const Clock& clock = shard_.executor().clock();
   const uint64_t start_ns = clock.NowNs();
   TaskScope workers(shard_.executor());
-  for (int i = 0; i < job_.depth; ++i) workers.Spawn(Work());
+  for (DmaBuffer& buffer : buffers) workers.Spawn(Work(std::move(buffer)));
   co_await workers.Join();
   outcome_.elapsed_s = static_cast<double>(clock.NowNs() - start_ns) * 1e-9;
 
@@ -99,26 +108,19 @@ Task<absl::StatusOr<ShardOutcome>> ShardRun::Run() {
   co_return std::move(outcome_);
 }
 
-Task<void> ShardRun::Work() {
-  auto buffer = shard_.io().AllocateBuffer(job_.block_size_bytes);
-  if (!buffer.ok()) {
-    status_.Update(buffer.status());
-    co_return;
-  }
-  FillRandom(buffer->bytes(), random_);
+Task<void> ShardRun::Work(DmaBuffer buffer) {
   // Without stamps the loop awaits the file itself: what it measures is the library.
   while (!stopping()) {
     const uint64_t begin_ns = shard_.executor().TurnTimeNs();
     absl::Status status;
     if (job_.versions != nullptr) {
-      status = co_await Perform(co_await ChooseFree(), *buffer);
+      status = co_await Perform(co_await ChooseFree(), buffer);
     } else if (const Operation operation = Choose(); operation.write) {
-      status = co_await file_.Write(operation.offset_bytes, *buffer, job_.block_size_bytes,
+      status = co_await file_.Write(operation.offset_bytes, buffer, job_.block_size_bytes,
                                     {.durable = job_.workload == Workload::kSyncWrite});
     } else {
-      status =
-          CheckRead(co_await file_.Read(operation.offset_bytes, *buffer, job_.block_size_bytes),
-                    operation.offset_bytes, *buffer);
+      status = CheckRead(co_await file_.Read(operation.offset_bytes, buffer, job_.block_size_bytes),
+                         operation.offset_bytes, buffer);
     }
     if (!status.ok()) {
       status_.Update(status);

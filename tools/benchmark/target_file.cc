@@ -56,8 +56,8 @@ absl::Status CheckDirectory(const std::string& directory) {
   return absl::OkStatus();
 }
 
-// How many bytes the block device has, if we may use it as asked.
-absl::StatusOr<uint64_t> CheckBlockDevice(const TargetRequest& request) {
+// How many bytes the block device has, if we may use it as asked; `claim` keeps it ours.
+absl::StatusOr<uint64_t> CheckBlockDevice(const TargetRequest& request, OpenDescriptor* claim) {
   const std::string& path = request.file;
   if (request.writes && !request.destroy_data) {
     return absl::PermissionDeniedError(
@@ -73,12 +73,10 @@ absl::StatusOr<uint64_t> CheckBlockDevice(const TargetRequest& request) {
         "block device " + path + " is in use (mounted, or part of a volume); unmount it first");
   }
   if (fd < 0) return absl::ErrnoToStatus(errno, "cannot open block device " + path);
+  *claim = OpenDescriptor(fd);
   uint64_t size_bytes = 0;
-  const int result = ioctl(fd, BLKGETSIZE64, &size_bytes);
-  const int error = errno;
-  close(fd);
-  if (result != 0) {
-    return absl::ErrnoToStatus(error, "cannot ask block device " + path + " for its size");
+  if (ioctl(fd, BLKGETSIZE64, &size_bytes) != 0) {
+    return absl::ErrnoToStatus(errno, "cannot ask block device " + path + " for its size");
   }
   return size_bytes;
 }
@@ -97,6 +95,10 @@ absl::StatusOr<uint64_t> CheckExistingFile(const TargetRequest& request,
 }
 
 }  // namespace
+
+OpenDescriptor::~OpenDescriptor() {
+  if (fd_ >= 0) close(fd_);
+}
 
 TargetFile::TargetFile(std::string path, Kind kind, uint64_t size_bytes)
     : path_(std::move(path)), kind_(kind), size_bytes_(size_bytes) {}
@@ -130,15 +132,18 @@ absl::StatusOr<TargetFile> TargetFile::Use(const TargetRequest& request,
     return absl::InvalidArgumentError(
         path + " is neither a file nor a block device; for a directory say --dir=" + path);
   }
+  OpenDescriptor claim;
   const absl::StatusOr<uint64_t> available_bytes =
-      is_block_device ? CheckBlockDevice(request) : CheckExistingFile(request, existing);
+      is_block_device ? CheckBlockDevice(request, &claim) : CheckExistingFile(request, existing);
   if (!available_bytes.ok()) return available_bytes.status();
   if (*available_bytes == 0) {
     return absl::InvalidArgumentError(path + " is empty; nothing to measure");
   }
   if (absl::Status status = CheckDirectIo(path); !status.ok()) return status;
-  return TargetFile(path, is_block_device ? Kind::kBlockDevice : Kind::kExisting,
+  TargetFile target(path, is_block_device ? Kind::kBlockDevice : Kind::kExisting,
                     std::min(request.size_bytes, *available_bytes));
+  target.claim_ = std::move(claim);
+  return target;
 }
 
 absl::StatusOr<TargetFile> TargetFile::Create(const std::string& path,

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,6 +22,23 @@ struct TargetRequest {
   uint64_t size_bytes = uint64_t{1} << 30;
   bool writes = true;         // whether any workload writes
   bool destroy_data = false;  // --destroy-data: write to a block device
+};
+
+// An open descriptor, closed with the object. Move-only.
+class OpenDescriptor {
+ public:
+  explicit OpenDescriptor(int fd = -1) : fd_(fd) {}
+  OpenDescriptor(OpenDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  OpenDescriptor& operator=(OpenDescriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~OpenDescriptor();
+
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
 };
 
 class TargetFile {
@@ -67,7 +85,9 @@ class TargetFile {
   std::string path_;
   Kind kind_;
   uint64_t size_bytes_;
-  struct stat created_ = {};                     // of kCreated
+  struct stat created_ = {};  // of kCreated
+  // Of kBlockDevice that is written: nobody can mount it meanwhile.
+  OpenDescriptor claim_;
   std::unique_ptr<EmergencyRemoval> emergency_;  // set as long as there is something to remove
 };
 
