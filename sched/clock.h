@@ -9,7 +9,8 @@ namespace ioengine {
 // A monotonic clock. Behind an interface so that the same code runs in simulated time.
 class Clock {
  public:
-  // Nanoseconds since an arbitrary start; never goes back. Any thread.
+  // Nanoseconds since an arbitrary start; never goes back, and goes on by itself or with each call
+  // (an executor that spins for a time, ExecutorOptions::idle_spin_ns, waits for it). Any thread.
   virtual uint64_t NowNs() const = 0;
 
  protected:
