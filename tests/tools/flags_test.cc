@@ -106,6 +106,7 @@ TEST(ParseSecondsTest, KnowsUnits) {
   EXPECT_DOUBLE_EQ(*ParseSeconds("2"), 2);
   EXPECT_DOUBLE_EQ(*ParseSeconds("0.5"), 0.5);
   EXPECT_DOUBLE_EQ(*ParseSeconds("500ms"), 0.5);
+  EXPECT_EQ(*ParseSeconds("700ms"), 0.7) << "to the bit: it is printed";
   EXPECT_DOUBLE_EQ(*ParseSeconds("1m"), 60);
   for (const char* bad : {"", "0", "-1", "1y", "ms", "nan"}) {
     EXPECT_FALSE(ParseSeconds(bad).ok()) << bad;

@@ -62,12 +62,18 @@ absl::StatusOr<uint64_t> ParseBytes(std::string_view text) {
 }
 
 absl::StatusOr<double> ParseSeconds(std::string_view text) {
-  static constexpr Unit kUnits[] = {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"m", 60}, {"h", 3600}};
+  struct TimeUnit {
+    std::string_view name;
+    double parts_per_second;
+  };
+  static constexpr TimeUnit kUnits[] = {
+      {"", 1}, {"s", 1}, {"ms", 1000}, {"m", 1.0 / 60}, {"h", 1.0 / 3600}};
   std::string_view rest;
   const absl::StatusOr<double> number = LeadingNumber(text, &rest);
   if (number.ok()) {
-    for (const Unit& unit : kUnits) {
-      if (unit.name == rest && *number > 0) return *number * unit.factor;
+    for (const TimeUnit& unit : kUnits) {
+      // Divided, not multiplied by a thousandth: 700ms is 0.7, not 0.7000000000000001.
+      if (unit.name == rest && *number > 0) return *number / unit.parts_per_second;
     }
   }
   return absl::InvalidArgumentError("give a time above 0, such as 2, 0.5, 500ms or 1m");

@@ -160,7 +160,7 @@ std::string IoRunner::ProgressLine() const {
     return absl::StrFormat("%s: %s of %s, %.0f MB/s", started->what, FormatBytes(bytes),
                            FormatBytes(started->total_bytes), megabytes_per_s);
   }
-  return absl::StrFormat("%s: %.0f of %.0f s, %.0f operations/s, %.0f MB/s", started->what,
+  return absl::StrFormat("%s: %.1f of %.1f s, %.0f operations/s, %.0f MB/s", started->what,
                          elapsed_s, started->duration_s,
                          static_cast<double>(operations) / elapsed_s, megabytes_per_s);
 }
