@@ -1,5 +1,7 @@
 #include "ioengine/engine/runtime.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <utility>
@@ -18,6 +20,19 @@ constexpr uint32_t kMaxSpinUs = 1'000'000;
 absl::Status OutOfRange(const char* field, uint64_t value, uint64_t low, uint64_t high) {
   return absl::InvalidArgumentError(
       absl::StrCat("RuntimeOptions::", field, " is ", value, "; it must be ", low, " to ", high));
+}
+
+// Taking more memory than there is would not fail: the kernel gives it page by page, and ends a
+// process of its choice when none is left.
+absl::Status CheckMemory(const RuntimeOptions& options) {
+  const uint64_t machine_bytes = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+                                 static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  if (options.buffer_pool_bytes <= machine_bytes / static_cast<uint64_t>(options.shard_count)) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "RuntimeOptions::buffer_pool_bytes is ", options.buffer_pool_bytes, ", for each of ",
+      options.shard_count, " shards; the machine has ", machine_bytes, " bytes of memory"));
 }
 
 }  // namespace
@@ -60,6 +75,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& op
   absl::StatusOr<Placement> placement = MakePlacement(
       *topology, options.placement.policy, options.shard_count, options.placement.custom_cpus);
   if (!placement.ok()) return placement.status();
+  if (absl::Status status = CheckMemory(options); !status.ok()) return status;
 
   std::unique_ptr<Runtime> runtime(new Runtime());
   std::vector<Future<absl::Status>> started;
