@@ -1,0 +1,144 @@
+// Files through a Runtime: on every shard at once, and while signals interrupt everything.
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "ioengine/engine/runtime.h"
+#include "ioengine/io/dma_file.h"
+#include "ioengine/sched/future.h"
+#include "ioengine/sched/task.h"
+#include "ioengine/sched/task_scope.h"
+#include "ioengine/tests/engine/runtime_fixture.h"
+#include "ioengine/tests/io/test_directory.h"
+
+namespace ioengine {
+namespace {
+
+constexpr size_t kPage = 4096;
+constexpr int kPages = 64;
+
+// Writes and reads one page many times.
+Task<> WorkOnPage(ShardIo* io, const DmaFile* file, int page, absl::Status* result) {
+  auto buffer = io->AllocateBuffer(kPage);
+  if (!buffer.ok()) {
+    *result = buffer.status();
+    co_return;
+  }
+  const uint64_t at = static_cast<uint64_t>(page) * kPage;
+  for (int round = 0; round < 5; ++round) {
+    const int value = (page * 7 + round) & 0xff;
+    std::memset(buffer->data(), value, kPage);
+    if (absl::Status status = co_await file->Write(at, *buffer, kPage); !status.ok()) {
+      *result = status;
+      co_return;
+    }
+    std::memset(buffer->data(), 0xee, kPage);
+    const absl::StatusOr<size_t> read = co_await file->Read(at, *buffer, kPage);
+    if (!read.ok()) *result = read.status();
+    for (const std::byte byte : buffer->bytes()) {
+      if (byte != static_cast<std::byte>(value)) *result = absl::DataLossError("wrong content");
+    }
+  }
+}
+
+Task<absl::Status> WorkOnFile(Shard& shard, std::string path) {
+  auto file = co_await DmaFile::Open(
+      shard.io(), path,
+      {.access = DmaFileOptions::Access::kReadWrite, .create = DmaFileOptions::Create::kMustBeNew});
+  if (!file.ok()) co_return file.status();
+  std::vector<absl::Status> results(kPages);
+  {
+    TaskScope scope(shard.executor());
+    for (int page = 0; page < kPages; ++page) {
+      scope.Spawn(WorkOnPage(&shard.io(), &*file, page, &results[static_cast<size_t>(page)]));
+    }
+    co_await scope.Join();
+  }
+  absl::Status status;
+  for (const absl::Status& result : results) status.Update(result);
+  status.Update(co_await file->Fdatasync());
+  status.Update(co_await file->Close());
+  status.Update(co_await RemoveFile(shard.io(), path));
+  co_return status;
+}
+
+void WorkOnEveryShard(Runtime& runtime, const TestDirectory& directory, int round) {
+  std::vector<Future<absl::Status>> futures;
+  for (ShardId id = 0; id < runtime.shard_count(); ++id) {
+    for (int i = 0; i < 2; ++i) {
+      futures.push_back(
+          runtime.Submit(id, WorkOnFile, directory.File(absl::StrCat(round, "-", id, "-", i))));
+    }
+  }
+  for (Future<absl::Status>& future : futures) EXPECT_EQ(future.Wait(), absl::OkStatus());
+}
+
+TEST(RuntimeIoTest, EveryShardWritesReadsAndVerifies) {
+  const TestDirectory directory;
+  for (const uint32_t spin_us : {0u, 50u}) {
+    const auto runtime = StartRuntime({.shard_count = 3,
+                                       .buffer_pool_bytes = kSmallPoolBytes,
+                                       .queue_depth = 16,
+                                       .idle_spin_us = spin_us});
+    WorkOnEveryShard(*runtime, directory, 0);
+  }
+}
+
+// Signals that a host handles may arrive on any of its threads, and interrupt what that waits for.
+class SignalStorm {
+ public:
+  SignalStorm() {
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    EXPECT_EQ(sigaction(SIGUSR1, &action, &before_), 0);  // without SA_RESTART
+    thread_ = std::thread([this] {
+      const pid_t self = gettid();
+      while (!stop_.load()) {
+        std::error_code error;
+        for (const auto& task : std::filesystem::directory_iterator("/proc/self/task", error)) {
+          const pid_t thread = std::stoi(task.path().filename());
+          if (thread == self || thread == getpid()) continue;
+          if (syscall(SYS_tgkill, getpid(), thread, SIGUSR1) == 0) ++sent_;
+        }
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+    });
+  }
+  ~SignalStorm() {
+    stop_.store(true);
+    thread_.join();
+    EXPECT_EQ(sigaction(SIGUSR1, &before_, nullptr), 0);
+    EXPECT_GT(sent_, 0);
+  }
+
+ private:
+  struct sigaction before_ {};
+  std::atomic<bool> stop_{false};
+  int sent_ = 0;
+  std::thread thread_;
+};
+
+TEST(RuntimeIoTest, SignalsInterruptNothing) {
+  const TestDirectory directory;
+  const auto runtime = StartRuntime({.shard_count = 2, .buffer_pool_bytes = kSmallPoolBytes});
+  const SignalStorm storm;
+  for (int round = 0; round < 5; ++round) WorkOnEveryShard(*runtime, directory, round);
+}
+
+}  // namespace
+}  // namespace ioengine

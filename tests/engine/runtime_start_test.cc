@@ -1,0 +1,196 @@
+// Runtime::Start: what it refuses, and what it tells of what it got.
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ioengine/engine/runtime.h"
+#include "ioengine/engine/runtime_options.h"
+#include "ioengine/numa/affinity.h"
+#include "ioengine/tests/engine/runtime_fixture.h"
+#include "ioengine/tests/io/test_directory.h"
+
+namespace ioengine {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+struct BadOptions {
+  std::string name;
+  RuntimeOptions options;
+  std::string text;
+};
+
+class BadOptionsTest : public testing::TestWithParam<BadOptions> {};
+
+TEST_P(BadOptionsTest, AreRefusedAndNamed) {
+  const int fds = CountOpenFds();
+  const absl::Status status = Runtime::Start(GetParam().options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().text));
+  EXPECT_EQ(CountOpenFds(), fds);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Options, BadOptionsTest,
+    testing::Values(
+        BadOptions{"no_pool", {.buffer_pool_bytes = 0}, "buffer_pool_bytes is 0"},
+        BadOptions{"no_depth", {.queue_depth = 0}, "queue_depth is 0; it must be 1 to"},
+        BadOptions{"deep", {.queue_depth = 1 << 20}, "queue_depth is 1048576"},
+        BadOptions{"no_files", {.max_open_files = 0}, "max_open_files is 0"},
+        BadOptions{"many_files", {.max_open_files = 1 << 30}, "max_open_files is 1073741824"},
+        BadOptions{"no_inbox", {.inbox_capacity = 0}, "inbox_capacity is 0"},
+        BadOptions{"large_inbox", {.inbox_capacity = SIZE_MAX}, "inbox_capacity is"},
+        BadOptions{"long_spin", {.idle_spin_us = 2'000'000}, "idle_spin_us is 2000000"},
+        BadOptions{"no_shards", {.shard_count = 0}, "shard"},
+        BadOptions{"negative_shards", {.shard_count = -1}, "shard"},
+        BadOptions{"more_shards_than_cpus",
+                   {.shard_count = 60000, .placement = {PlacementPolicy::kPack, {}}},
+                   "60000"},
+        BadOptions{"no_such_cpu", {.placement = {PlacementPolicy::kCustom, {100'000}}}, "100000"}),
+    [](const auto& parameter) { return parameter.param.name; });
+
+TEST(RuntimeStartTest, TheLargestAndSmallestOptionsWork) {
+  EXPECT_NE(
+      StartRuntime(
+          {.buffer_pool_bytes = 1, .queue_depth = 1, .max_open_files = 1, .inbox_capacity = 1}),
+      nullptr);
+  EXPECT_NE(StartRuntime({.buffer_pool_bytes = kSmallPoolBytes, .queue_depth = 16384}), nullptr);
+}
+
+TEST(RuntimeStartTest, TellsWhatItWasGranted) {
+  const auto runtime = StartRuntime({.shard_count = 2, .buffer_pool_bytes = kSmallPoolBytes});
+  const RuntimeInfo& info = runtime->Info();
+  EXPECT_THAT(info.placement, HasSubstr("unbound"));
+  ASSERT_EQ(info.shards.size(), 2u);
+  EXPECT_EQ(runtime->shard_count(), 2u);
+  for (const ShardInfo& shard : info.shards) {
+    EXPECT_EQ(shard.cpu, -1);
+    EXPECT_THAT(shard.memory, HasSubstr("2 MiB"));
+    EXPECT_EQ(shard.backend.name, "io_uring");
+    EXPECT_FALSE(shard.backend.features.empty());
+  }
+}
+
+TEST(RuntimeInfoTest, NamesEachDegradationOnce) {
+  const Degradation buffers{"registered buffers", "no memory", "slower"};
+  const Degradation files{"registered files", "no memory", "slower"};
+  const Degradation other_reason{"registered files", "not known", "slower"};
+  RuntimeInfo info;
+  info.shards.resize(3);
+  info.shards[0].degraded = {buffers};
+  info.shards[1].degraded = {files, buffers};
+  info.shards[2].degraded = {buffers, other_reason};
+  std::vector<std::string> told;
+  for (const Degradation& one : info.Degraded()) told.push_back(one.feature + ": " + one.reason);
+  EXPECT_THAT(told, ElementsAre("registered buffers: no memory", "registered files: no memory",
+                                "registered files: not known"));
+  EXPECT_TRUE(RuntimeInfo().Degraded().empty());
+}
+
+Task<absl::StatusOr<std::vector<int>>> CpusOfShard(Shard& /*shard*/) { co_return AllowedCpus(); }
+
+TEST(RuntimeStartTest, PinsShardsToTheirCpus) {
+  const std::vector<int> allowed = AllowedCpus().value();
+  const auto packed = StartRuntime(
+      {.placement = {PlacementPolicy::kPack, {}}, .buffer_pool_bytes = kSmallPoolBytes});
+  const int cpu = packed->Info().shards[0].cpu;
+  EXPECT_THAT(allowed, testing::Contains(cpu));
+  EXPECT_THAT(packed->Submit(0, CpusOfShard).Wait().value(), ElementsAre(cpu));
+
+  const auto custom = StartRuntime({.placement = {PlacementPolicy::kCustom, {allowed.back()}},
+                                    .buffer_pool_bytes = kSmallPoolBytes});
+  EXPECT_EQ(custom->Info().shards[0].cpu, allowed.back());
+  EXPECT_THAT(custom->Submit(0, CpusOfShard).Wait().value(), ElementsAre(allowed.back()));
+
+  const auto unbound = StartRuntime({.buffer_pool_bytes = kSmallPoolBytes});
+  EXPECT_EQ(unbound->Submit(0, CpusOfShard).Wait().value(), allowed);
+  EXPECT_EQ(AllowedCpus().value(), allowed) << "the caller's own thread is left alone";
+}
+
+TEST(RuntimeStartTest, MoreMemoryThanThereIsIsRefusedWithoutATrace) {
+  const int fds = CountOpenFds();
+  const int threads = CountThreads();
+  const absl::Status status =
+      Runtime::Start({.shard_count = 2, .buffer_pool_bytes = size_t{1} << 46}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("buffer_pool_bytes is 70368744177664"));
+  EXPECT_EQ(CountOpenFds(), fds);
+  EXPECT_TRUE(ThreadsFallTo(threads));
+}
+
+// What a child process, with limits of its own, is told.
+[[noreturn]] void ExitWithStartOf(const RuntimeOptions& options, absl::StatusCode code,
+                                  const std::string& text) {
+  const absl::Status status = Runtime::Start(options).status();
+  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  const bool right =
+      status.code() == code && std::string(status.message()).find(text) != std::string::npos;
+  _exit(right ? 0 : 1);
+}
+
+[[noreturn]] void StartWithoutThreads() {
+  const rlimit limit{1, 1};
+  if (setrlimit(RLIMIT_NPROC, &limit) != 0) _exit(10);
+  // Root has no limit; each child is a user of its own, who runs no other process.
+  const uid_t user = 61234 + static_cast<uid_t>(getpid());
+  if (geteuid() == 0 && setresuid(user, user, user) != 0) _exit(10);
+  ExitWithStartOf({.shard_count = 4, .buffer_pool_bytes = kSmallPoolBytes},
+                  absl::StatusCode::kResourceExhausted, "ulimit -u");
+}
+
+TEST(RuntimeStartDeathTest, NoMoreThreads) {
+  EXPECT_EXIT(StartWithoutThreads(), testing::ExitedWithCode(0), "");
+}
+
+[[noreturn]] void StartWithoutDescriptors() {
+  const auto used = static_cast<rlim_t>(CountOpenFds());
+  const rlimit limit{used + 3, used + 3};  // some shards of four get theirs
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) _exit(10);
+  ExitWithStartOf({.shard_count = 4, .buffer_pool_bytes = kSmallPoolBytes},
+                  absl::StatusCode::kResourceExhausted, "ulimit -n");
+}
+
+TEST(RuntimeStartDeathTest, NoMoreDescriptors) {
+  EXPECT_EXIT(StartWithoutDescriptors(), testing::ExitedWithCode(0), "");
+}
+
+// As a container's profile does: io_uring_setup gives `error`.
+[[noreturn]] void StartWithIoUringBlocked(uint32_t error, absl::StatusCode code,
+                                          const std::string& text) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{4, filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) _exit(10);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) _exit(11);
+  ExitWithStartOf({.shard_count = 2, .buffer_pool_bytes = kSmallPoolBytes}, code, text);
+}
+
+TEST(RuntimeStartDeathTest, IoUringIsBlocked) {
+  EXPECT_EXIT(StartWithIoUringBlocked(EPERM, absl::StatusCode::kPermissionDenied, "seccomp"),
+              testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(StartWithIoUringBlocked(ENOSYS, absl::StatusCode::kUnimplemented, "seccomp"),
+              testing::ExitedWithCode(0), "");
+}
+
+}  // namespace
+}  // namespace ioengine
