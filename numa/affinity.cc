@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "ioengine/numa/cpu_list.h"
+#include "ioengine/numa/errno_status.h"
 
 namespace ioengine {
 namespace {
@@ -38,7 +39,7 @@ absl::StatusOr<std::vector<int>> AllowedCpus() {
   const CpuMask mask = NewEmptyMask();
   if (mask == nullptr) return NoMemory();
   if (::sched_getaffinity(0, MaskBytes(), mask.get()) != 0) {
-    return absl::ErrnoToStatus(errno, "cannot learn which CPUs this thread may use");
+    return ErrnoStatus(errno, "cannot learn which CPUs this thread may use");
   }
   std::vector<int> allowed;
   for (int cpu = 0; cpu < kMaxCpus; ++cpu) {
@@ -61,7 +62,7 @@ absl::Status PinCurrentThread(int cpu) {
         absl::StrCat("cannot pin to CPU ", cpu,
                      ": it is offline, or outside of this process's cpuset; choose another"));
   }
-  return absl::ErrnoToStatus(errno, absl::StrCat("cannot pin to CPU ", cpu));
+  return ErrnoStatus(errno, absl::StrCat("cannot pin to CPU ", cpu));
 }
 
 }  // namespace ioengine

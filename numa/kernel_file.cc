@@ -12,12 +12,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "ioengine/numa/errno_status.h"
 
 namespace ioengine {
 
 absl::StatusOr<KernelFile> KernelFile::Open(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (descriptor < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+  if (descriptor < 0) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
   return KernelFile(descriptor, path);
 }
 
@@ -30,7 +31,7 @@ absl::StatusOr<size_t> KernelFile::Read(std::span<char> buffer) {
   do {
     got = ::read(descriptor_, buffer.data(), buffer.size());
   } while (got < 0 && errno == EINTR);
-  if (got < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path_));
+  if (got < 0) return ErrnoStatus(errno, absl::StrCat("cannot read ", path_));
   return static_cast<size_t>(got);
 }
 

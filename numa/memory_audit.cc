@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "ioengine/numa/errno_status.h"
 #include "ioengine/numa/memory_calls.h"
 #include "ioengine/numa/smaps.h"
 
@@ -46,8 +47,7 @@ void AuditNode(std::span<std::byte> region, MemoryCalls& calls, MemoryAudit* aud
     pages[i] = region.data() + page * page_bytes;
   }
   if (const int error = calls.QueryNodes(pages, nodes); error != 0) {
-    audit->Degraded(
-        absl::StrCat("node not known: ", absl::ErrnoToStatus(error, "move_pages").message()));
+    audit->Degraded(absl::StrCat("node not known: ", ErrnoStatus(error, "move_pages").message()));
     return;
   }
   audit->sampled_pages = samples;

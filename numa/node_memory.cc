@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "ioengine/numa/errno_status.h"
 #include "ioengine/numa/memory_audit.h"
 #include "ioengine/numa/memory_calls.h"
 #include "ioengine/numa/topology.h"
@@ -27,7 +28,7 @@ std::string Mebibytes(size_t size_bytes) { return absl::StrCat(size_bytes >> 20,
 absl::Status CannotHave(std::string_view doing, size_t size_bytes, int error) {
   const std::string what =
       absl::StrCat("cannot ", std::string(doing), " ", Mebibytes(size_bytes), " of I/O memory");
-  const absl::Status status = absl::ErrnoToStatus(error, what);
+  const absl::Status status = ErrnoStatus(error, what);
   if (error != ENOMEM) return status;
   return absl::ResourceExhaustedError(
       absl::StrCat(status.message(),
@@ -173,7 +174,7 @@ const MemoryAudit& NodeMemory::Audit() {
   }
   if (bind_error_ != 0) {
     audit_.Degraded(absl::StrCat("cannot ask for node ", options_.node, ": ",
-                                 absl::ErrnoToStatus(bind_error_, "mbind").message(),
+                                 ErrnoStatus(bind_error_, "mbind").message(),
                                  "; a container needs CAP_SYS_NICE"));
   }
   const size_t right = audit_.node == options_.node ? audit_.pages_on_node : 0;
