@@ -216,6 +216,15 @@ TEST_F(IoQueueDeathTest, ItIsDestroyedWithOperationsInFlight) {
       "destroyed with operations in flight; call Drain first");
 }
 
+TEST_F(IoQueueDeathTest, IoOfOneShardIsAwaitedOnAnother) {
+  OpenFile();
+  ScriptedBackend other_backend(1);
+  const auto other = std::make_unique<Executor>(other_backend, ExecutorOptions());
+  std::optional<absl::Status> result;
+  other_backend.on_idle = [&] { other->Spawn(Sync(&file_, &result)); };
+  EXPECT_DEATH(other->Run(), "I/O of one shard is awaited on another");
+}
+
 #ifdef IOENGINE_ASAN
 TEST_F(IoQueueDeathTest, MemoryThatIsNotAllocated) {
   OpenFile();

@@ -116,6 +116,19 @@ TEST_F(ExecutorIdleTest, ACallJustBeforeTheSleepIsNotSleptOver) {
   EXPECT_TRUE(called);
 }
 
+TEST_F(ExecutorIdleTest, AStopJustBeforeTheSleepIsNotSleptOver) {
+  clock_.on_read = [&] {
+    if (clock_.now_ns + 100 >= kSpinNs) executor_.RequestStop();
+  };
+  poller_.on_wait = [&]() -> size_t {
+    ADD_FAILURE() << "slept though it was to stop";
+    executor_.RequestStop();
+    return 0;
+  };
+  executor_.Run();
+  EXPECT_EQ(poller_.waits, 0);
+}
+
 TEST_F(ExecutorIdleTest, WakesOnceForCallsThatFindItAsleep) {
   int wakes = 0;
   int calls = 0;

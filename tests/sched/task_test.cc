@@ -192,6 +192,17 @@ TEST_F(TaskDeathTest, AwaitOfAnEmptyTask) {
   EXPECT_DEATH(RunUntilIdle([&] { executor_.Spawn(AwaitEmpty()); }), "co_await on an empty Task");
 }
 
+Task<> AwaitTwice(Log* log) {
+  Task<> task = Note(log, "once");
+  co_await std::move(task);
+  co_await std::move(task);  // NOLINT(bugprone-use-after-move)
+}
+
+TEST_F(TaskDeathTest, AwaitOfATaskThatEnded) {
+  EXPECT_DEATH(RunUntilIdle([&] { executor_.Spawn(AwaitTwice(&log_)); }),
+               "a Task is awaited twice");
+}
+
 Task<int> WaitAt(Gate* gate) {
   co_await gate->Wait();
   co_return 1;
