@@ -55,6 +55,12 @@ class IntrusiveList {
   // Null when empty.
   T* front() { return empty() ? nullptr : static_cast<T*>(sentinel_.next_); }
 
+  // The one behind `element`, which is in this list; null behind the last.
+  T* Next(T& element) {
+    ListLink* const next = static_cast<ListLink&>(element).next_;
+    return next == &sentinel_ ? nullptr : static_cast<T*>(next);
+  }
+
   void PushBack(T& element) {
     ListLink& link = element;
     IOENGINE_CHECK(!link.linked(), "the element is in a list already; unlink it first");
@@ -62,6 +68,16 @@ class IntrusiveList {
     link.next_ = &sentinel_;
     sentinel_.previous_->next_ = &link;
     sentinel_.previous_ = &link;
+  }
+
+  // Null when empty. Cost: O(1), as all of them.
+  T* TryPopFront() {
+    ListLink* const link = sentinel_.next_;
+    if (link == &sentinel_) return nullptr;
+    sentinel_.next_ = link->next_;
+    link->next_->previous_ = &sentinel_;
+    link->next_ = link->previous_ = nullptr;
+    return static_cast<T*>(link);
   }
 
   // Requires a list that is not empty.
