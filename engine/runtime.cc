@@ -25,8 +25,8 @@ absl::Status OutOfRange(const char* field, uint64_t value, uint64_t low, uint64_
 // Taking more memory than there is would not fail: the kernel gives it page by page, and ends a
 // process of its choice when none is left.
 absl::Status CheckMemory(const RuntimeOptions& options) {
-  const uint64_t machine_bytes = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-                                 static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t machine_bytes =
+      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   if (options.buffer_pool_bytes <= machine_bytes / static_cast<uint64_t>(options.shard_count)) {
     return absl::OkStatus();
   }

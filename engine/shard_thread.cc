@@ -37,6 +37,10 @@ absl::Status ShardThread::Call(std::unique_ptr<ForeignCall>& call) {
       return absl::ResourceExhaustedError(absl::StrCat(
           "shard ", id_, " has ", options_.inbox_capacity,
           " calls waiting; wait for some of them, or raise RuntimeOptions::inbox_capacity"));
+    case CallOutcome::kForked:
+      return absl::FailedPreconditionError(absl::StrCat(
+          "shard ", id_, " belongs to the parent of this process: after fork a child must call ",
+          "exec, or start a runtime of its own"));
     case CallOutcome::kStopped:
       break;
   }

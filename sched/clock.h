@@ -13,6 +13,10 @@ class Clock {
   // (an executor that spins for a time, ExecutorOptions::idle_spin_ns, waits for it). Any thread.
   virtual uint64_t NowNs() const = 0;
 
+  // Whether time goes by itself, so that the processor's counter tells how much of it went by.
+  // Simulated time goes only where the clock says so.
+  virtual bool is_real() const { return false; }
+
  protected:
   // Clocks are borrowed, never deleted through this class; so the one below needs no destruction
   // at exit.
@@ -23,6 +27,7 @@ class Clock {
 class MonotonicClock final : public Clock {
  public:
   uint64_t NowNs() const override;
+  bool is_real() const override { return true; }
 
   // The one that executors use by default. It has no state.
   static const MonotonicClock& Get();

@@ -1,5 +1,6 @@
 #include "ioengine/sched/executor.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "ioengine/sched/check.h"
@@ -7,38 +8,105 @@
 namespace ioengine {
 namespace {
 
-// The executor that runs this thread. Not state of the library's own: it is set for the time of
-// Run, so that a task can find its shard.
-thread_local Executor* current_executor = nullptr;
+// A slice is not cut shorter than this for a timer, so that a great many timers are fired in bulk.
+constexpr uint64_t kMinTimerSliceNs = 5'000;
+
+// After so many tasks a slice looks whether anything waits outside of the run queues: a call, or
+// I/O to be submitted.
+constexpr int kTasksBetweenLooks = 64;
+
+void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
 
 }  // namespace
 
-void Runnable::LeaveRunQueue() {
-  IOENGINE_CHECK(current_executor != nullptr,
-                 "a task that was about to run is destroyed on a thread that runs no executor");
-  current_executor->ready_.Remove(*this);
-}
+class Executor::OnThread {
+ public:
+  explicit OnThread(Executor& executor) {
+    IOENGINE_CHECK(internal::this_thread.executor == nullptr,
+                   "this thread runs an executor already");
+    internal::this_thread = {.executor = &executor, .frames = &executor.frames_, .task = nullptr};
+  }
+  OnThread(const OnThread&) = delete;
+  OnThread& operator=(const OnThread&) = delete;
+  ~OnThread() { internal::this_thread = {}; }
+};
 
 Executor::Executor(Poller& poller, const ExecutorOptions& options, const Clock& clock)
-    : poller_(poller), clock_(clock), options_(options), inbox_(options.inbox_capacity) {}
+    : poller_(poller),
+      clock_(clock),
+      options_(options),
+      frames_(options.max_frame_bytes),
+      preemption_(poller, clock),
+      timers_(clock.NowNs()),
+      now_ns_(clock.NowNs()),
+      order_(options.shuffle_seed),
+      stalls_(options.stall),
+      spin_(options.idle_spin_ns),
+      inbox_(options.inbox_capacity) {}
 
 Executor::~Executor() {
-  IOENGINE_CHECK(current_executor != this, "an executor is destroyed while it runs");
+  IOENGINE_CHECK(Current() != this, "an executor is destroyed while it runs");
+  if (!begun_) return;
+  const OnThread on_thread(
+      *this);  // Pump was not called to the end: what is left is destroyed here
+  End();
 }
 
-Executor* Executor::Current() { return current_executor; }
-
 void Executor::Run() {
-  IOENGINE_CHECK(current_executor == nullptr, "this thread runs an executor already");
-  current_executor = this;
-  callers_.fetch_and(~kClosedBit, std::memory_order_acq_rel);
+  const OnThread on_thread(*this);
+  Begin();
   // Acquire: what the thread that asked to stop did before is visible to what runs after Run.
-  while (!stop_requested_.load(std::memory_order_acquire)) RunTurn();
-  detached_.DestroyChildren();
-  IOENGINE_CHECK(ready_.empty(), "a task outlives the tasks that the executor owns");
+  while (!stop_requested_.load(std::memory_order_acquire)) {
+    RunTurn();
+    if (classes_.any_active()) {
+      poller_.Poll();
+    } else {
+      Idle();
+    }
+  }
+  End();
+}
+
+PumpOutcome Executor::Pump(uint64_t max_ns) {
+  const OnThread on_thread(*this);
+  if (!begun_) {
+    Begin();
+  } else {
+    WokeUp();
+  }
+  const uint64_t begin_ns = clock_.NowNs();
+  while (!stop_requested_.load(std::memory_order_acquire)) {
+    RunTurn();
+    poller_.Poll();
+    if (!classes_.any_active()) {
+      if (idle_work_ != nullptr && idle_work_->RunPiece()) continue;
+      if (PrepareToSleep() && poller_.PrepareWait(SleepNs())) {
+        ++stats_.sleeps;
+        return PumpOutcome::kIdle;
+      }
+      WokeUp();
+    }
+    if (now_ns_ - begin_ns >= max_ns) return PumpOutcome::kMore;
+  }
+  End();
+  return PumpOutcome::kStopped;
+}
+
+void Executor::Begin() {
+  CheckNotForked();
+  begun_ = true;
+  callers_.fetch_and(~kClosedBit, std::memory_order_acq_rel);
+}
+
+void Executor::End() {
+  DestroyTasks();
   CloseInbox();
   stop_requested_.store(false, std::memory_order_relaxed);
-  current_executor = nullptr;
+  begun_ = false;
 }
 
 void Executor::RequestStop() {
@@ -46,15 +114,23 @@ void Executor::RequestStop() {
   // Same protocol as TryCall, with the flag in the place of the call. The flag comes first: a
   // thread that is told here that Run is over touches the poller no more, and the next Run sees
   // the flag.
-  if ((callers_.fetch_add(1, std::memory_order_acq_rel) & kClosedBit) == 0) {
-    if (sleeping_.exchange(false, std::memory_order_acq_rel)) poller_.Wake();
-  }
-  callers_.fetch_sub(1, std::memory_order_release);
+  WakeUp();
+}
+
+void Executor::WakeUp() {
+  if (fork_guard_.in_child()) return;
+  if (Enter() && sleeping_.exchange(false, std::memory_order_acq_rel)) poller_.Wake();
+  Leave();
+}
+
+bool Executor::Enter() {
+  return (callers_.fetch_add(1, std::memory_order_acq_rel) & kClosedBit) == 0;
 }
 
 CallOutcome Executor::TryCall(std::unique_ptr<ForeignCall>& call) {
+  if (fork_guard_.in_child()) return CallOutcome::kForked;
   CallOutcome outcome = CallOutcome::kStopped;
-  if ((callers_.fetch_add(1, std::memory_order_acq_rel) & kClosedBit) == 0) {
+  if (Enter()) {
     if (inbox_.TryPush(call)) {
       outcome = CallOutcome::kAccepted;
       if (sleeping_.exchange(false, std::memory_order_acq_rel)) poller_.Wake();
@@ -62,29 +138,56 @@ CallOutcome Executor::TryCall(std::unique_ptr<ForeignCall>& call) {
       outcome = CallOutcome::kInboxFull;
     }
   }
-  callers_.fetch_sub(1, std::memory_order_release);
+  Leave();
   return outcome;
 }
 
-void Executor::RunTurn() {
-  ++stats_.turns;
-  RunReady();
-  TakeForeignCalls();
-  if (ready_.empty()) {
-    Idle();
+void Executor::Spawn(Task<void> task, std::optional<ClassId> class_id) {
+  IOENGINE_CHECK(Current() == this, "Spawn from a thread that does not run this executor");
+  Runnable& spawned = internal::TaskAccess::Release(std::move(task));
+  const ClassId id = class_id.value_or(current_class());
+  IOENGINE_CHECK(classes_.Find(id) != nullptr, "Spawn in a class that was not created");
+  spawned.EndDetached();
+  spawned.set_class_id(id);
+  if (stopping_) {
+    spawned.Destroy();
   } else {
-    poller_.Poll();
+    MakeRunnable(spawned);
   }
 }
 
-void Executor::RunReady() {
-  // Only those that were runnable at the start, so that every turn ends.
-  for (size_t left = ready_.size(); left > 0; --left) {
-    Runnable* task = ready_.Pop();
-    if (task == nullptr) return;  // one was destroyed by another before its turn
-    ++stats_.tasks_resumed;
-    task->Resume();
+void Executor::Activate(TaskQueue& queue) {
+  classes_.Activate(queue, now_ns_);
+  if (running_ != nullptr && classes_.Preempts(queue, *running_)) preemption_.Request();
+}
+
+void Executor::ArmTimer(Timer& timer, uint64_t deadline_ns) {
+  timers_.Arm(timer, deadline_ns);
+  if (deadline_ns >= next_timer_ns_) [[likely]] {
+    return;
   }
+  next_timer_ns_ = deadline_ns;
+  if (running_ != nullptr) {
+    preemption_.LimitTo(std::max(deadline_ns, now_ns_ + kMinTimerSliceNs));
+  }
+}
+
+void Executor::RunTurn() {
+  CheckNotForked();
+  ++stats_.turns;
+  now_ns_ = turn_time_ns_ = clock_.NowNs();
+  FireTimers();
+  TakeForeignCalls();
+  for (TurnPoller* at = turn_pollers_.front(); at != nullptr; at = turn_pollers_.Next(*at)) {
+    at->Poll();
+  }
+  RunSlices();
+}
+
+void Executor::FireTimers() {
+  if (now_ns_ < next_timer_ns_) return;
+  stats_.timers_fired += timers_.Advance(now_ns_);
+  next_timer_ns_ = timers_.NextEventNs();
 }
 
 void Executor::TakeForeignCalls() {
@@ -97,37 +200,147 @@ void Executor::TakeForeignCalls() {
   }
 }
 
+void Executor::RunSlices() {
+  const uint64_t turn_end_ns = now_ns_ + kSliceNs;
+  while (TaskQueue* const queue = classes_.TakeNext(now_ns_)) {
+    const uint64_t begin_ns = now_ns_;
+    const uint64_t until_timer_ns = next_timer_ns_ - std::min(begin_ns, next_timer_ns_);
+    preemption_.BeginSlice(begin_ns,
+                           std::min(kSliceNs, std::max(until_timer_ns, kMinTimerSliceNs)));
+    running_ = queue;
+    const bool go_on = RunSlice(*queue);
+    running_ = nullptr;
+    internal::this_thread.task = nullptr;
+    now_ns_ = clock_.NowNs();
+    classes_.Return(*queue, now_ns_ - begin_ns, now_ns_);
+    if (stalls_.IsStall(now_ns_ - begin_ns)) {
+      ++stats_.stalls;
+      stalls_.Report(queue->name(), begin_ns, now_ns_);
+    }
+    if (!go_on || now_ns_ >= turn_end_ns || now_ns_ >= next_timer_ns_) return;
+  }
+}
+
+bool Executor::RunSlice(TaskQueue& queue) {
+  if (order_.shuffles()) order_.Shuffle(queue.runnable_);
+  uint64_t resumed = 0;
+  bool go_on = true;
+  while (Runnable* const task = queue.runnable_.TryPopFront()) {
+    internal::this_thread.task = task;
+    stalls_.Note(*task);
+    task->Resume();
+    ++resumed;
+    if (preemption_.IsDue()) {
+      ++stats_.preemptions;
+      // For another class the turn goes on; otherwise something outside is due.
+      go_on = preemption_.requested();
+      break;
+    }
+    if (resumed % kTasksBetweenLooks == 0 && WorkWaitsOutside()) {
+      go_on = false;
+      break;
+    }
+  }
+  queue.stats_.tasks_resumed += resumed;
+  stats_.tasks_resumed += resumed;
+  return go_on;
+}
+
+bool Executor::WorkWaitsOutside() const {
+  return !inbox_.empty() || poller_.HasWork() || stop_requested_.load(std::memory_order_relaxed);
+}
+
+uint64_t Executor::SleepNs() const {
+  if (next_timer_ns_ == TimerWheel::kNever) return Poller::kForever;
+  const uint64_t now_ns = clock_.NowNs();
+  return next_timer_ns_ - std::min(now_ns, next_timer_ns_);
+}
+
 void Executor::Idle() {
-  if (options_.idle_spin_ns > 0 && SpinFindsWork()) return;
-  sleeping_.exchange(true, std::memory_order_acq_rel);
-  if (inbox_.empty() && !stop_requested_.load(std::memory_order_acquire)) {
+  const uint64_t spin_ns = spin_.NextNs();
+  if (spin_ns > 0 || idle_work_ != nullptr) {
+    // What gathered is submitted before anything takes time; a sleep does that by itself.
+    if (poller_.Poll() > 0) return;
+    if (idle_work_ != nullptr && idle_work_->RunPiece()) return;
+  }
+  if (spin_ns > 0) {
+    const bool found = SpinFindsWork(spin_ns);
+    spin_.Learn(found);
+    if (found) return;
+  }
+  if (PrepareToSleep()) {
     ++stats_.sleeps;
-    poller_.Wait(Poller::kForever);
+    poller_.Wait(SleepNs());
   } else {
     poller_.Poll();  // calls that come without end must not keep it from its turn
+  }
+  WokeUp();
+}
+
+bool Executor::SpinFindsWork(uint64_t spin_ns) {
+  const uint64_t begin_ns = clock_.NowNs();
+  uint64_t now_ns = begin_ns;
+  do {
+    if (now_ns >= next_timer_ns_) return true;
+    if (poller_.HasCompletions() && poller_.Poll() > 0) return true;
+    if (!inbox_.empty() || stop_requested_.load(std::memory_order_acquire)) return true;
+    if (AnyPollerHasWork()) return true;
+    for (int i = 0; i < 16; ++i) Pause();
+    now_ns = clock_.NowNs();
+  } while (now_ns - begin_ns < spin_ns);
+  return false;
+}
+
+bool Executor::AnyPollerHasWork() {
+  for (TurnPoller* at = turn_pollers_.front(); at != nullptr; at = turn_pollers_.Next(*at)) {
+    if (at->HasWork()) return true;
+  }
+  return false;
+}
+
+bool Executor::PrepareToSleep() {
+  sleeping_.exchange(true, std::memory_order_acq_rel);
+  bool may_sleep = true;
+  for (TurnPoller* at = turn_pollers_.front(); at != nullptr; at = turn_pollers_.Next(*at)) {
+    may_sleep &= at->PrepareToSleep();
+  }
+  return may_sleep && inbox_.empty() && !stop_requested_.load(std::memory_order_acquire);
+}
+
+void Executor::WokeUp() {
+  for (TurnPoller* at = turn_pollers_.front(); at != nullptr; at = turn_pollers_.Next(*at)) {
+    at->WokeUp();
   }
   // An exchange, not a store: a store would cut the release sequence of a caller that came second
   // (and so woke nobody), and its call could be overlooked before the next sleep.
   sleeping_.exchange(false, std::memory_order_acq_rel);
 }
 
-bool Executor::SpinFindsWork() {
-  if (poller_.Poll() > 0) return true;
-  const uint64_t deadline_ns = clock_.NowNs() + options_.idle_spin_ns;
-  do {
-    if (poller_.HasCompletions() && poller_.Poll() > 0) return true;
-    if (!inbox_.empty() || stop_requested_.load(std::memory_order_acquire)) return true;
-    for (int i = 0; i < 16; ++i) __builtin_ia32_pause();
-  } while (clock_.NowNs() < deadline_ns);
-  return false;
+void Executor::DestroyTasks() {
+  stopping_ = true;
+  // Detached tasks are in no list, which is what makes them small: they are found where their
+  // frames come from. What they await and own goes with them.
+  frames_.ForEachFrame([](void* frame) {
+    Runnable& task = std::coroutine_handle<Runnable>::from_address(frame).promise();
+    if (task.end() == Runnable::End::kDetached) task.Destroy();
+  });
+  IOENGINE_CHECK(classes_.TakeNext(now_ns_) == nullptr,
+                 "a task outlives the tasks that the executor owns");
+  stopping_ = false;
 }
 
 void Executor::CloseInbox() {
   callers_.fetch_or(kClosedBit, std::memory_order_acq_rel);
   // Callers are inside for a few instructions, or one system call that wakes this shard.
-  while (callers_.load(std::memory_order_acquire) != kClosedBit) __builtin_ia32_pause();
+  while (callers_.load(std::memory_order_acquire) != kClosedBit) Pause();
   while (inbox_.Pop() != nullptr) {
   }
+}
+
+void Executor::CheckNotForked() const {
+  IOENGINE_CHECK(!fork_guard_.in_child(),
+                 "a shard is used in a child process of its own (after fork); a child must call "
+                 "exec, or start a runtime of its own");
 }
 
 }  // namespace ioengine

@@ -1,17 +1,19 @@
 // Executor: runs the tasks of one shard, one at a time, on one thread.
 //
-//            Run()                    nothing is runnable
-//   created ───────► running its turns ────────────────────► asleep in Poller::Wait
-//                     ▲  │  ▲                                    │
-//              Run()  │  │  └────── completion, TryCall, stop ───┘
+//            Run(), Pump()            nothing is runnable
+//   created ───────► running its turns ────────────────────► asleep in Poller::Wait,
+//                     ▲  │  ▲                                or (Pump) in the host's event loop
+//              Run()  │  │  │                                    │
+//              Pump() │  │  └─ completion, timer, call, stop ────┘
 //                     │  └─ RequestStop() ─┐
 //                     └────── stopped ◄────┘
 //
 // Foreign calls are accepted when created and while running; a stopped executor refuses them.
 //
-// A turn: run the tasks that were runnable when it began, take foreign calls, then poll. So I/O
-// that tasks ask for gathers during a turn and is submitted together, and a task that
-// yields for ever keeps neither the poller nor the other tasks from their turn.
+// A turn: fire the timers that are due, take foreign calls, run slices of the priority classes
+// (ClassScheduler says which and for how long), then poll. So I/O that tasks ask for gathers during
+// a turn and is submitted together, and a task that yields for ever keeps neither the poller nor
+// the other tasks from their turn.
 #ifndef IOENGINE_SCHED_EXECUTOR_H_
 #define IOENGINE_SCHED_EXECUTOR_H_
 
@@ -19,24 +21,46 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ioengine/sched/class_scheduler.h"
 #include "ioengine/sched/clock.h"
+#include "ioengine/sched/fork_guard.h"
+#include "ioengine/sched/frame_pool.h"
+#include "ioengine/sched/idle_spin.h"
 #include "ioengine/sched/inbox.h"
 #include "ioengine/sched/poller.h"
+#include "ioengine/sched/preemption.h"
 #include "ioengine/sched/runnable.h"
+#include "ioengine/sched/shuffle.h"
+#include "ioengine/sched/stall.h"
 #include "ioengine/sched/task.h"
-#include "ioengine/sched/task_scope.h"
+#include "ioengine/sched/this_thread.h"
+#include "ioengine/sched/timer_wheel.h"
+#include "ioengine/sched/turn_poller.h"
 
 namespace ioengine {
 
 struct ExecutorOptions {
   // Foreign calls that may wait for the shard. Full means refused, see TryCall.
   size_t inbox_capacity = 1024;
-  // How long an idle shard looks for completions and calls before it sleeps. 0: sleep at once.
-  // Spinning saves the wake-up (tens of microseconds on a virtual machine) and costs CPU.
+  // How long an idle shard looks for completions and calls before it sleeps, at most: it spins less
+  // where that finds nothing (IdleSpin). 0: sleep at once. Spinning saves the wake-up (tens of
+  // microseconds on a virtual machine) and costs CPU.
   uint64_t idle_spin_ns = 0;
+  // Coroutine frames that come from the shard's own memory; more come from the heap. Address space
+  // is reserved for it, memory is taken as it is needed.
+  size_t max_frame_bytes = size_t{1} << 30;
+  // Not 0: runs the tasks of each slice in an order that this number decides, to find what relies
+  // on the order. For tests; the same number gives the same order.
+  uint64_t shuffle_seed = 0;
+  // A task that keeps the shard for longer is reported.
+  StallOptions stall = {};
 };
 
 // Counters of one executor since its start. Read on its shard.
@@ -44,14 +68,28 @@ struct ExecutorStats {
   uint64_t turns = 0;
   uint64_t tasks_resumed = 0;
   uint64_t foreign_calls = 0;
+  uint64_t timers_fired = 0;
+  uint64_t preemptions = 0;  // slices that ended with something left to run
   uint64_t sleeps = 0;
+  uint64_t stalls = 0;
 };
 
 // What became of a foreign call.
-enum class CallOutcome : uint8_t { kAccepted, kInboxFull, kStopped };
+enum class CallOutcome : uint8_t { kAccepted, kInboxFull, kStopped, kForked };
+
+// How Pump ended.
+enum class PumpOutcome : uint8_t {
+  kMore,     // its time was over: call it again soon
+  kIdle,     // nothing to do until Executor::fd() is readable
+  kStopped,  // RequestStop was called, and the executor has stopped
+};
 
 class Executor {
  public:
+  // What a class gets of the CPU at once, and how long a turn goes on without polling. Seastar's
+  // default (task_quota_ms = 0.5), and the length up to which virtio disks hide a late poll.
+  static constexpr uint64_t kSliceNs = 500'000;
+
   // Borrows `poller` and `clock`, which must outlive the executor.
   Executor(Poller& poller, const ExecutorOptions& options,
            const Clock& clock = MonotonicClock::Get());
@@ -61,47 +99,85 @@ class Executor {
   // The executor must not be running. Destroys foreign calls that were never run.
   ~Executor();
 
-  // The executor whose Run is on this thread's stack; null on foreign threads.
-  static Executor* Current();
+  // The executor that has this thread (its Run or Pump is on the stack); null on foreign threads.
+  static Executor* Current() { return internal::this_thread.executor; }
 
   // Runs tasks on the calling thread, which is the shard's from now on, until RequestStop. Before
   // it returns it destroys the tasks that have not finished and the foreign calls that have not
   // run. May be called again afterwards.
   void Run();
 
-  // Makes Run return at the end of its turn; where it is not running, the next Run returns at once.
-  // Any thread. The poller is not used after Run has returned.
+  // Runs tasks on the calling thread for about `max_ns`, or until nothing is left to do for now:
+  // for a host that has an event loop of its own. Never sleeps or spins. Call it from one thread,
+  // whenever fd() is readable, or soon again when it gives kMore. An executor that is not needed
+  // any more is ended by RequestStop and one more Pump.
+  PumpOutcome Pump(uint64_t max_ns);
+
+  // Readable when an executor whose Pump gave kIdle has something to do: for poll, epoll and the
+  // like, level-triggered. Stays the poller's. -1: this poller has none.
+  int fd() const { return poller_.fd(); }
+
+  // Makes Run (or the next Pump) return at the end of its turn; where it is not running, the next
+  // Run returns at once. Any thread. The poller is not used after Run has returned.
   void RequestStop();
 
-  // Makes `task` runnable; nobody awaits it. The executor owns it until it finishes.
-  // Shard: this one. Cost: one allocation.
-  void Spawn(Task<void> task, ClassId class_id = 0) { detached_.Spawn(std::move(task), class_id); }
+  // Makes `task` runnable; nobody awaits it (an explicit detach: it has no deadline, stop or scope,
+  // and ends with the executor at the latest). Its class: `class_id`, or that of the task that
+  // runs. Shard: this one. Cost: a few stores.
+  void Spawn(Task<void> task, std::optional<ClassId> class_id = std::nullopt);
 
   // Queues a suspended task to be resumed. Shard: this one. Cost: a few stores.
-  void MakeRunnable(Runnable& task) { ready_.Push(task); }
+  void MakeRunnable(Runnable& task) {
+    TaskQueue& queue = *classes_.Find(task.class_id());
+    if (classes_.Push(task, queue)) [[unlikely]] {
+      Activate(queue);
+    }
+  }
 
   // Hands `call` to the shard and wakes it when it sleeps; leaves `call` untouched unless it is
   // accepted. An accepted call is run, or destroyed on the shard when that stops first.
   // Any thread. Cost: four atomic read-modify-writes; a system call when the shard sleeps.
   CallOutcome TryCall(std::unique_ptr<ForeignCall>& call);
 
+  // Wakes the shard if it sleeps: for those that bring work to a TurnPoller. Any thread.
+  void WakeUp();
+
   // `co_await executor.Yield()`: lets the other runnable tasks and the poller have a turn.
   auto Yield() { return YieldAwaiter{*this}; }
 
+  // `co_await executor.MaybeYield()`: the same, only when the slice is over. For loops that run for
+  // long. Cost: three loads.
+  auto MaybeYield() { return MaybeYieldAwaiter{*this}; }
+
+  // Priority classes: ids below 256, in the order in which they are made, from 0, "default". All
+  // on the shard. Errors: see ClassScheduler.
+  absl::StatusOr<ClassId> CreateClass(TaskQueueOptions options) {
+    return classes_.AddClass(std::move(options));
+  }
+  absl::Status SetShares(ClassId id, uint32_t shares) { return classes_.SetShares(id, shares); }
+  // Name, shares and counters of a class; null when there is none with this id.
+  const TaskQueue* FindClass(ClassId id) const { return classes_.Find(id); }
+  size_t class_count() const { return classes_.size(); }
+  // Of the slice that runs; class 0 outside of tasks.
+  ClassId current_class() const { return running_ == nullptr ? ClassId{0} : running_->id(); }
+
+  // Timers of this shard, in nanoseconds of clock(). They fire between slices. Arm through here, so
+  // that the slice that runs ends in time.
+  void ArmTimer(Timer& timer, uint64_t deadline_ns);
+
+  // Both borrow what they are given, until it is destroyed (a TurnPoller leaves by itself) or
+  // replaced (null: no idle work).
+  void AddPoller(TurnPoller& poller) { turn_pollers_.PushBack(poller); }
+  void SetIdleWork(IdleWork* work) { idle_work_ = work; }
+
   const Clock& clock() const { return clock_; }
 
-  // The time, read at most once per turn: for stamps that need not be finer than a turn. A task
-  // that a completion resumed sees when the turn began in which it was resumed. Nanoseconds of
-  // clock().
-  uint64_t TurnTimeNs() {
-    if (turn_of_time_ != stats_.turns) {
-      turn_of_time_ = stats_.turns;
-      turn_time_ns_ = clock_.NowNs();
-    }
-    return turn_time_ns_;
-  }
+  // The time at which the turn began: for stamps that need not be finer. A task that a completion
+  // resumed sees when the turn began in which it was resumed. Nanoseconds of clock(). Cost: a load.
+  uint64_t TurnTimeNs() const { return turn_time_ns_; }
 
   const ExecutorStats& stats() const { return stats_; }
+  const FramePool& frames() const { return frames_; }
 
   // How often TryCall was refused. Any thread.
   uint64_t inbox_times_full() const { return inbox_.times_full(); }
@@ -118,23 +194,58 @@ class Executor {
     void await_resume() const noexcept {}
   };
 
+  struct MaybeYieldAwaiter : YieldAwaiter {
+    bool await_ready() const noexcept { return !this->executor.preemption_.IsDue(); }
+  };
+
+  // Has the thread for as long as it lives.
+  class OnThread;
+
+  void Begin();
+  void End();
+
   void RunTurn();
-  void RunReady();
+  void FireTimers();
   void TakeForeignCalls();
+  void RunSlices();
+  bool RunSlice(TaskQueue& queue);
+  bool WorkWaitsOutside() const;
+  void Activate(TaskQueue& queue);
+
   void Idle();
-  bool SpinFindsWork();
+  bool SpinFindsWork(uint64_t spin_ns);
+  bool AnyPollerHasWork();
+  uint64_t SleepNs() const;
+  bool PrepareToSleep();
+  void WokeUp();
+
+  bool Enter();
+  void Leave() { callers_.fetch_sub(1, std::memory_order_release); }
+
+  void DestroyTasks();
   void CloseInbox();
+  void CheckNotForked() const;
 
   Poller& poller_;
   const Clock& clock_;
   const ExecutorOptions options_;
-  RunQueue ready_;
-  ExecutorStats stats_;
-
-  friend class Runnable;  // LeaveRunQueue
-  TaskScope detached_{*this};
-  uint64_t turn_of_time_ = 0;
+  FramePool frames_;
+  ClassScheduler classes_;
+  Preemption preemption_;
+  TaskQueue* running_ = nullptr;  // whose slice it is
+  TimerWheel timers_;
+  uint64_t next_timer_ns_ = TimerWheel::kNever;  // no timer needs a look before
+  uint64_t now_ns_ = 0;                          // when the clock was last read
   uint64_t turn_time_ns_ = 0;
+  bool stopping_ = false;  // tasks are destroyed, none is started
+  bool begun_ = false;
+  ExecutorStats stats_;
+  ExecutionOrder order_;
+  StallDetector stalls_;
+  IdleSpin spin_;
+  IdleWork* idle_work_ = nullptr;
+  IntrusiveList<TurnPoller> turn_pollers_;
+  ForkGuard fork_guard_;
 
   Inbox inbox_;
   // True while the shard sleeps or is about to. Partner of the exchange in TryCall: both sides use

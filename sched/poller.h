@@ -31,6 +31,31 @@ class Poller {
   // still to be submitted. Cost: a few loads, no system call: for spinning before a sleep.
   virtual bool HasCompletions() const = 0;
 
+  // Whether a Poll would do anything: submit or hand on. Cost: as HasCompletions.
+  virtual bool HasWork() const { return HasCompletions(); }
+
+  // A word of memory in which the kernel sets a bit when there is something for Poll to do. Looking
+  // at it is how a shard learns for the price of one load that a completion is due.
+  struct Flag {
+    const unsigned* word = nullptr;  // null: this poller has none
+    unsigned mask = 0;
+  };
+  virtual Flag flag() const { return {}; }
+
+  // Has the flag raised `after_ns` from now, once, without waiting for a Poll to submit that; false
+  // when it cannot. One at a time: not before `flag_armed()` is false again. Does not wake a Wait
+  // as a rule, but may. Cost: one system call.
+  virtual bool ArmFlag(uint64_t /*after_ns*/) { return false; }
+  // Whether the time of the last ArmFlag is still to come, or has come unseen by Poll.
+  virtual bool flag_armed() const { return false; }
+
+  // Like the first half of Wait, for a shard that sleeps in its host's event loop: submits what
+  // gathered, and has `fd()` become readable when there is a completion, a Wake, or `timeout_ns`
+  // passed. Then Poll takes what came. False when there is something for Poll already.
+  virtual bool PrepareWait(uint64_t /*timeout_ns*/) { return false; }
+  // For poll, epoll and the like; -1: this poller cannot be waited for in that way.
+  virtual int fd() const { return -1; }
+
   // Makes a Wait that is under way, or the next one, return soon. Any thread; async-signal-safe.
   // Cost: one system call.
   virtual void Wake() = 0;

@@ -4,7 +4,7 @@
 //      │                                   │                      │
 //      └───────────── ~Task ───────────────┴──────────────────────┘► destroyed
 //
-// A task is lazy: its body starts when it is awaited (or spawned on an Executor), in the same turn
+// A task is lazy: its body starts when it is awaited (or spawned), in the same turn
 // and without a trip through the run queue. When it returns, control passes straight back to the
 // task that awaits it (symmetric transfer), so a chain of any depth uses constant stack.
 //
@@ -15,6 +15,7 @@
 
 #include <concepts>
 #include <coroutine>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <new>
@@ -22,7 +23,10 @@
 #include <utility>
 
 #include "ioengine/sched/check.h"
+#include "ioengine/sched/frame_pool.h"
 #include "ioengine/sched/runnable.h"
+#include "ioengine/sched/task_owner.h"
+#include "ioengine/sched/this_thread.h"
 
 namespace ioengine {
 
@@ -31,30 +35,48 @@ class Task;
 
 namespace internal {
 
-// What all promises of Task share. `continuation` is who awaits this task.
+// What all promises of Task share.
 class TaskPromiseBase : public Runnable {
  public:
-  // Passes control to whoever awaits the finished task.
+  // Passes control to whoever waits for the task that returned; or lets the frame destroy itself.
   struct FinalAwaiter {
-    bool await_ready() const noexcept { return false; }
+    bool destroys_itself;
+
+    bool await_ready() const noexcept { return destroys_itself; }
     template <typename Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-      return handle.promise().continuation_;
+      Runnable& task = handle.promise();
+      if (task.end() == Runnable::End::kTask) [[likely]] {
+        this_thread.task = task.awaiting_task();
+        return task.awaiting_task()->handle();
+      }
+      const std::coroutine_handle<> next = task.owner()->OnTaskDone(task);
+      return next != nullptr ? next : std::noop_coroutine();
     }
     void await_resume() const noexcept {}
   };
 
+  static void* operator new(size_t size_bytes) { return FramePool::Allocate(size_bytes); }
+  static void operator delete(void* frame, size_t size_bytes) noexcept {
+    FramePool::Free(frame, size_bytes);
+  }
+
   std::suspend_always initial_suspend() const noexcept { return {}; }
-  FinalAwaiter final_suspend() const noexcept { return {}; }
+
+  FinalAwaiter final_suspend() noexcept {
+    if (end() == End::kTask) [[likely]] {
+      return {false};
+    }
+    if (end() == End::kOwner) {
+      if (owner()->keeps_frame()) return {false};
+      owner()->OnTaskDone(*this);
+    }
+    return {true};
+  }
 
   // The library throws nothing and reports errors as absl::Status; an exception that leaves a
   // coroutine's body has nowhere to go.
   [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
-
-  void set_continuation(std::coroutine_handle<> continuation) { continuation_ = continuation; }
-
- private:
-  std::coroutine_handle<> continuation_;
 };
 
 template <typename T>
@@ -98,6 +120,22 @@ class TaskPromise<void> final : public TaskPromiseBase {
   void TakeResult() const noexcept {}
 };
 
+// For what starts tasks other than by co_await: scopes, timeouts, WhenAll.
+struct TaskAccess {
+  template <typename T>
+  static TaskPromise<T>& Promise(Task<T>& task) {
+    return task.handle_.promise();
+  }
+  // The frame is the caller's from now on.
+  template <typename T>
+  static TaskPromise<T>& Release(Task<T> task) {
+    IOENGINE_CHECK(task.valid(), "an empty task is spawned");
+    IOENGINE_CHECK(task.handle_.promise().end() == Runnable::End::kNobody,
+                   "a task that was started already is spawned");
+    return std::exchange(task.handle_, nullptr).promise();
+  }
+};
+
 }  // namespace internal
 
 // A coroutine that yields one T. Move-only; owns the coroutine's frame.
@@ -105,8 +143,8 @@ class TaskPromise<void> final : public TaskPromiseBase {
 // Shard: lives and dies on one shard.
 // Ownership: destroying a task that is suspended destroys its locals and the tasks that it awaits;
 // I/O that it has in flight keeps its buffer and file until the kernel is done with them.
-// Cost: one frame allocation (g++ and clang may elide it), one indirect jump to start and one to
-// return.
+// Cost: one frame from the shard's free lists (clang may elide it), one indirect jump to start and
+// one to return.
 template <typename T>
 class [[nodiscard]] Task {
  public:
@@ -140,16 +178,19 @@ class [[nodiscard]] Task {
     Handle child;
 
     bool await_ready() const noexcept { return false; }
-    template <typename Promise>
+    template <std::derived_from<Runnable> Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> parent) noexcept {
-      child.promise().set_continuation(parent);
-      child.promise().set_class_id(parent.promise().class_id());
+      Runnable& task = child.promise();
+      task.EndInTask(parent.promise());
+      task.set_class_id(parent.promise().class_id());
+      internal::this_thread.task = &task;
       return child;
     }
     T await_resume() { return child.promise().TakeResult(); }
   };
 
   friend promise_type;
+  friend internal::TaskAccess;
   explicit Task(Handle handle) : handle_(handle) {}
 
   void Destroy() {

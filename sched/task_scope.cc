@@ -1,57 +1,123 @@
 #include "ioengine/sched/task_scope.h"
 
-#include <exception>
-#include <utility>
-
-#include "ioengine/sched/executor.h"
+#include "ioengine/sched/task_owner.h"
 
 namespace ioengine {
 
-// A task that no other task awaits. Its frame deletes itself at the end; until then the scope's
-// list holds it, so that it can be destroyed early.
-struct TaskScope::ChildPromise : Runnable, ListLink {
-  ~ChildPromise() { scope->OnChildGone(); }
+// A scope's side of one task. It comes from the shard's pool and returns there when the task ends.
+class TaskScope::Child final : public TaskOwner, public ListLink {
+ public:
+  Child(TaskScope& scope, Runnable& task, StatusTaker taker)
+      : TaskOwner(&scope.context_), scope_(scope), task_(task), take_status_(taker) {}
 
-  Child get_return_object() noexcept;
-  std::suspend_always initial_suspend() const noexcept { return {}; }
-  std::suspend_never final_suspend() const noexcept { return {}; }
-  void return_void() const noexcept {}
-  [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
+  static void* operator new(size_t size_bytes) { return FramePool::AllocateNode(size_bytes); }
+  static void operator delete(void* child, size_t size_bytes) {
+    FramePool::FreeNode(child, size_bytes);
+  }
 
-  TaskScope* scope = nullptr;
+  Runnable& task() const { return task_; }
+  StatusTaker take_status() const { return take_status_; }
+
+  bool keeps_frame() const noexcept override { return false; }
+  std::coroutine_handle<> OnTaskDone(Runnable& task) noexcept override {
+    scope_.OnChildDone(*this, task);
+    return nullptr;
+  }
+
+ private:
+  TaskScope& scope_;
+  Runnable& task_;
+  const StatusTaker take_status_;
 };
 
-struct TaskScope::Child {
-  using promise_type = ChildPromise;
-  ChildPromise& promise;
-};
-
-TaskScope::Child TaskScope::ChildPromise::get_return_object() noexcept { return {*this}; }
-
-TaskScope::Child TaskScope::Run(Task<void> task) { co_await std::move(task); }
-
-void TaskScope::Spawn(Task<void> task, ClassId class_id) {
-  IOENGINE_CHECK(task.valid(), "Spawn of an empty task");
-  IOENGINE_CHECK(Executor::Current() == &executor_,
-                 "Spawn from a thread that does not run this executor");
-  ChildPromise& child = Run(std::move(task)).promise;
-  child.scope = this;
-  child.set_class_id(class_id);
-  children_.PushBack(child);
-  ++size_;
-  executor_.MakeRunnable(child);
-}
-
-void TaskScope::DestroyChildren() {
-  while (!children_.empty()) {
-    std::coroutine_handle<ChildPromise>::from_promise(children_.PopFront()).destroy();
+TaskScope::TaskScope(Executor& executor, const TaskScopeOptions& options)
+    : executor_(executor),
+      context_(Executor::Current() == &executor ? TaskContext::Current() : nullptr,
+               options.deadline_ns),
+      cancel_on_failure_(options.cancel_on_failure) {
+  if (options.deadline_ns != TaskContext::kNoDeadline) {
+    executor_.ArmTimer(deadline_timer_, options.deadline_ns);
   }
 }
 
-void TaskScope::OnChildGone() {
-  if (--size_ > 0 || joiner_ == nullptr) return;
+TaskScope::~TaskScope() {
+  CheckNotOwnChild();
+  IOENGINE_CHECK(joiner_ == nullptr, "a TaskScope is destroyed while a task waits in its Join");
+  DestroyChildren();
+}
+
+absl::Status TaskScope::TakeStatus(Runnable& task) {
+  return static_cast<internal::TaskPromise<absl::Status>&>(task).TakeResult();
+}
+
+void TaskScope::Start(Runnable& task, std::optional<ClassId> class_id, StatusTaker take_status) {
+  IOENGINE_CHECK(Executor::Current() == &executor_,
+                 "Spawn from a thread that does not run this executor");
+  const ClassId id = class_id.value_or(executor_.current_class());
+  IOENGINE_CHECK(executor_.FindClass(id) != nullptr, "Spawn in a class that was not created");
+  auto* const child = new Child(*this, task, take_status);
+  children_.PushBack(*child);
+  ++size_;
+  task.EndInOwner(*child);
+  task.set_class_id(id);
+  executor_.MakeRunnable(task);
+}
+
+void TaskScope::OnChildDone(Child& child, Runnable& task) {
+  absl::Status status;
+  if (child.take_status() != nullptr) status = child.take_status()(task);
+  // Its arguments are still to be destroyed, and may ask for the task's context.
+  task.EndDetached();
+  delete &child;
+  --size_;
+  if (!status.ok()) {
+    status_.Update(std::move(status));
+    if (cancel_on_failure_) DestroyChildren();
+  }
+  if (size_ == 0) WakeJoiner();
+}
+
+void TaskScope::CheckNotOwnChild() const {
+  for (const TaskContext* at = TaskContext::Current(); at != nullptr; at = at->parent()) {
+    IOENGINE_CHECK(at != &context_,
+                   "a TaskScope is cancelled by one of its own tasks, which would destroy itself; "
+                   "return an error (cancel_on_failure) or call RequestStop");
+  }
+}
+
+void TaskScope::Cancel() {
+  CheckNotOwnChild();
+  if (size_ == 0) return;
+  status_.Update(absl::CancelledError());
+  DestroyChildren();
+  WakeJoiner();
+}
+
+void TaskScope::DestroyChildren() {
+  IOENGINE_CHECK(children_.empty() || Executor::Current() == &executor_,
+                 "tasks are destroyed on a thread that does not run their executor; end their "
+                 "TaskScope on its shard");
+  while (!children_.empty()) {
+    Child& child = children_.PopFront();
+    Runnable& task = child.task();
+    task.EndDetached();
+    delete &child;
+    --size_;
+    task.Destroy();
+  }
+}
+
+void TaskScope::WakeJoiner() {
+  if (joiner_ == nullptr) return;
   JoinAwaiter& joiner = *std::exchange(joiner_, nullptr);
   executor_.MakeRunnable(*std::exchange(joiner.task_, nullptr));
+}
+
+void TaskScope::OnDeadline() {
+  if (size_ == 0) return;
+  status_.Update(absl::DeadlineExceededError("the deadline of a TaskScope has passed"));
+  DestroyChildren();
+  WakeJoiner();
 }
 
 }  // namespace ioengine

@@ -4,15 +4,28 @@
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
 
+#include "absl/status/status.h"
 #include "ioengine/sched/check.h"
+#include "ioengine/sched/executor.h"
 #include "ioengine/sched/intrusive_list.h"
 #include "ioengine/sched/runnable.h"
 #include "ioengine/sched/task.h"
+#include "ioengine/sched/task_context.h"
+#include "ioengine/sched/timer_wheel.h"
 
 namespace ioengine {
 
-class Executor;
+struct TaskScopeOptions {
+  // The first child that returns an error ends the others: Cancel.
+  bool cancel_on_failure = false;
+  // When to end the children that are left: Cancel, and Join gives DeadlineExceeded. Nanoseconds of
+  // the executor's clock. Deadlines of scopes around this one need no mention: they end it too.
+  uint64_t deadline_ns = TaskContext::kNoDeadline;
+};
 
 // Owns the tasks that are spawned in it: structured concurrency. What a child borrows from the
 // function that holds the scope is safe as long as the scope is declared after it.
@@ -21,35 +34,53 @@ class Executor;
 //   for (…) scope.Spawn(Work(…));
 //   co_await scope.Join();
 //
+//                 Spawn                  the last child ends
+//   no children ────────► children run ─────────────────────► no children (a Join goes on)
+//                             │  Cancel, ~TaskScope, deadline, a failure (cancel_on_failure)
+//                             └──────────────────────────────► the same, children destroyed
+//
 // Shard: its executor's.
 class TaskScope {
  public:
-  // Borrows `executor`.
-  explicit TaskScope(Executor& executor) : executor_(executor) {}
+  // Borrows `executor`. Deadline and stop of the task that makes the scope hold for its children.
+  explicit TaskScope(Executor& executor, const TaskScopeOptions& options = {});
   TaskScope(const TaskScope&) = delete;
   TaskScope& operator=(const TaskScope&) = delete;
 
-  // Destroys the children that have not finished, where they are suspended.
-  ~TaskScope() { DestroyChildren(); }
+  // Destroys the children that have not finished. No task may be waiting in Join (CHECK).
+  ~TaskScope();
 
-  // Makes `task` runnable, with `class_id`. Cost: one allocation.
-  void Spawn(Task<void> task, ClassId class_id = 0);
+  // Makes `task` runnable in `class_id`, or in the class of the task that runs. Its error, if it
+  // has one, is Join's. Cost: one allocation from the shard's free lists.
+  void Spawn(Task<void> task, std::optional<ClassId> class_id = std::nullopt) {
+    Start(internal::TaskAccess::Release(std::move(task)), class_id, nullptr);
+  }
+  void Spawn(Task<absl::Status> task, std::optional<ClassId> class_id = std::nullopt) {
+    Start(internal::TaskAccess::Release(std::move(task)), class_id, &TakeStatus);
+  }
 
-  // Suspends until no child is left; not at all when there is none. One task may wait at a time.
+  // Suspends until no child is left; not at all when there is none. Gives the first error of a
+  // child since the last Join, Cancelled after a Cancel that found children, DeadlineExceeded
+  // after the deadline. One task may wait at a time.
   auto Join() { return JoinAwaiter(*this); }
 
-  // Destroys the children that have not finished, in the order of their spawning. Ends a Join.
-  void DestroyChildren();
+  // Destroys the children that have not finished, where they are suspended, in the order of their
+  // spawning: what they hold is released before this returns. Not from one of the children, or from
+  // what they await (CHECK): it would destroy itself.
+  void Cancel();
+
+  // Asks the children to end: see stop_token.h. All the scopes that they have made are asked too.
+  void RequestStop() { context_.RequestStop(); }
+  StopToken stop_token() { return context_.stop_token(); }
 
   // Children that have not finished.
   size_t size() const { return size_; }
 
  private:
-  struct ChildPromise;
-  struct Child;
+  class Child;
 
   // Lives in the frame of the task that joins; leaves the scope when that is destroyed first.
-  class JoinAwaiter {
+  class [[nodiscard]] JoinAwaiter {
    public:
     explicit JoinAwaiter(TaskScope& scope) : scope_(scope) {}
     JoinAwaiter(const JoinAwaiter&) = delete;
@@ -59,13 +90,13 @@ class TaskScope {
     }
 
     bool await_ready() const noexcept { return scope_.size_ == 0; }
-    template <typename Promise>
+    template <std::derived_from<Runnable> Promise>
     void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
       IOENGINE_CHECK(scope_.joiner_ == nullptr, "two tasks join one TaskScope");
       scope_.joiner_ = this;
       task_ = &handle.promise();
     }
-    void await_resume() const noexcept {}
+    absl::Status await_resume() noexcept { return std::exchange(scope_.status_, absl::OkStatus()); }
 
    private:
     friend class TaskScope;
@@ -74,13 +105,34 @@ class TaskScope {
     Runnable* task_ = nullptr;  // while it waits
   };
 
-  static Child Run(Task<void> task);
-  void OnChildGone();
+  using StatusTaker = absl::Status (*)(Runnable& task);
+  static absl::Status TakeStatus(Runnable& task);
+
+  void Start(Runnable& task, std::optional<ClassId> class_id, StatusTaker take_status);
+  void OnChildDone(Child& child, Runnable& task);
+  void CheckNotOwnChild() const;
+  void DestroyChildren();
+  void WakeJoiner();
+  void OnDeadline();
+
+  class DeadlineTimer final : public Timer {
+   public:
+    explicit DeadlineTimer(TaskScope& scope) : scope_(scope) {}
+
+   private:
+    void OnTimer() override { scope_.OnDeadline(); }
+
+    TaskScope& scope_;
+  };
 
   Executor& executor_;
-  IntrusiveList<ChildPromise> children_;
+  TaskContext context_;
+  IntrusiveList<Child> children_;
   JoinAwaiter* joiner_ = nullptr;
   size_t size_ = 0;
+  const bool cancel_on_failure_;
+  absl::Status status_;
+  DeadlineTimer deadline_timer_{*this};
 };
 
 }  // namespace ioengine

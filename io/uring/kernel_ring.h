@@ -50,6 +50,8 @@ class KernelRing {
 
   // Whether files may be put into the ring's table.
   bool has_registered_files() const { return has_registered_files_; }
+  // Whether the kernel raises IORING_SQ_TASKRUN when a completion is due.
+  bool has_taskrun_flag() const { return (ring_.flags & IORING_SETUP_TASKRUN_FLAG) != 0; }
   uint32_t registered_files() const { return registered_files_; }
 
  private:

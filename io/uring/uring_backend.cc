@@ -21,6 +21,8 @@ namespace {
 // user_data of entries that belong to no slot: slots have indices below these.
 constexpr uint64_t kWakeTag = 0xffff'ffff;
 constexpr uint64_t kCancelTag = 0xffff'fffe;
+constexpr uint64_t kFlagTag = 0xffff'fffd;
+constexpr uint64_t kHostTimeoutTag = 0xffff'fffc;
 
 uint64_t TagOf(const IoOperation& operation) {
   return (uint64_t{operation.generation} << 32) | operation.index;
@@ -47,6 +49,11 @@ constexpr uint32_t kBytesPerWeight = 16384;
 // A device that completes within the submission itself gains nothing from chunks, and pays a system
 // call for each: they grow for it, and are tried again after so many turns.
 constexpr uint64_t kTurnsBetweenTrials = 64;
+
+__kernel_timespec Timespec(uint64_t ns) {
+  return {.tv_sec = static_cast<int64_t>(ns / 1'000'000'000),
+          .tv_nsec = static_cast<int64_t>(ns % 1'000'000'000)};
+}
 
 // Refusals of io_uring_enter that pass by themselves: a signal, the end of the wait, or memory
 // that is short or completions that must be taken first.
@@ -162,16 +169,16 @@ size_t UringBackend::Wait(uint64_t timeout_ns) {
     return stats_.operations_completed - before;
   }
   io_uring* const ring = ring_->get();
+  const unsigned completions = 1 + DisarmFlag();
   gathered_weight_ = 0;
   ++stats_.system_calls;
   int result;
   if (timeout_ns == kForever) {
-    result = io_uring_submit_and_wait(ring, 1);
+    result = io_uring_submit_and_wait(ring, completions);
   } else {
-    __kernel_timespec timeout{.tv_sec = static_cast<int64_t>(timeout_ns / 1'000'000'000),
-                              .tv_nsec = static_cast<int64_t>(timeout_ns % 1'000'000'000)};
+    __kernel_timespec timeout = Timespec(timeout_ns);
     io_uring_cqe* cqe = nullptr;
-    result = io_uring_submit_and_wait_timeout(ring, &cqe, 1, &timeout, nullptr);
+    result = io_uring_submit_and_wait_timeout(ring, &cqe, completions, &timeout, nullptr);
   }
   IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
   Reap();
@@ -184,6 +191,73 @@ bool UringBackend::HasCompletions() const {
   const unsigned flags = __atomic_load_n(ring->sq.kflags, __ATOMIC_RELAXED);
   return io_uring_cq_ready(ring) > 0 || (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
+
+bool UringBackend::HasWork() const {
+  return io_uring_sq_ready(ring_->get()) > 0 || backlog_head_ != nullptr || HasCompletions();
+}
+
+Poller::Flag UringBackend::flag() const {
+  if (!ring_->has_taskrun_flag()) return {};
+  return {.word = ring_->get()->sq.kflags, .mask = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW};
+}
+
+bool UringBackend::ArmFlag(uint64_t after_ns) {
+  IOENGINE_CHECK(!flag_armed_, "the flag is armed twice");
+  io_uring_sqe* const sqe = NextSqe();
+  if (sqe == nullptr) return false;
+  __kernel_timespec timeout = Timespec(after_ns);
+  io_uring_prep_timeout(sqe, &timeout, 0, 0);
+  io_uring_sqe_set_data64(sqe, kFlagTag);
+  flag_armed_ = true;
+  gathered_weight_ = 0;
+  ++stats_.system_calls;
+  // Takes no completions: that would be another's turn.
+  const int result = io_uring_submit(ring_->get());
+  IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
+  // What was not submitted now refers to `timeout`, which is gone when we return.
+  while (io_uring_sq_ready(ring_->get()) > 0) Submit();
+  return true;
+}
+
+// The flag's timeout must not end a sleep. Returns how many completions that brings: that of the
+// timeout, cancelled or over, and that of the cancellation. They are on the ring when the kernel
+// has submitted, so a sleep waits for so many more.
+unsigned UringBackend::DisarmFlag() {
+  if (!flag_armed_) return 0;
+  io_uring_sqe* const sqe = NextSqe();
+  if (sqe == nullptr) return 0;
+  io_uring_prep_timeout_remove(sqe, kFlagTag, 0);
+  io_uring_sqe_set_data64(sqe, kCancelTag);
+  return 2;
+}
+
+bool UringBackend::PrepareWait(uint64_t timeout_ns) {
+  if (!CatchUp() || HasCompletions()) return false;
+  if (timeout_ns == 0 || !SetHostTimeout(timeout_ns)) return false;
+  return !HasCompletions();
+}
+
+bool UringBackend::SetHostTimeout(uint64_t timeout_ns) {
+  __kernel_timespec timeout = Timespec(timeout_ns);
+  if (timeout_ns != kForever) {
+    io_uring_sqe* const sqe = NextSqe();
+    if (sqe == nullptr) return false;
+    if (host_timeout_armed_) {
+      // When it is over already there is a completion, and no wait.
+      io_uring_prep_timeout_update(sqe, &timeout, kHostTimeoutTag, 0);
+      io_uring_sqe_set_data64(sqe, kCancelTag);
+      sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    } else {
+      io_uring_prep_timeout(sqe, &timeout, 0, 0);
+      io_uring_sqe_set_data64(sqe, kHostTimeoutTag);
+      host_timeout_armed_ = true;
+    }
+  }
+  while (io_uring_sq_ready(ring_->get()) > 0) Submit();  // `timeout` is gone when we return
+  return true;
+}
+
+int UringBackend::fd() const { return ring_->get()->ring_fd; }
 
 void UringBackend::Wake() {
   const uint64_t one = 1;
@@ -283,6 +357,14 @@ void UringBackend::OnCompletion(uint64_t user_data, int32_t result) {
   if (user_data == kCancelTag) return;  // the cancelled operation completes by itself
   if (user_data == kWakeTag) {
     wake_armed_ = false;
+    return;
+  }
+  if (user_data == kFlagTag) {
+    flag_armed_ = false;
+    return;
+  }
+  if (user_data == kHostTimeoutTag) {
+    host_timeout_armed_ = false;
     return;
   }
   IoOperation* operation = operations_.Find(IndexOf(user_data), GenerationOf(user_data));

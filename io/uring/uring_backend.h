@@ -50,6 +50,12 @@ class UringBackend final : public Backend {
   size_t Poll() override;
   size_t Wait(uint64_t timeout_ns) override;
   bool HasCompletions() const override;
+  bool HasWork() const override;
+  Flag flag() const override;
+  bool ArmFlag(uint64_t after_ns) override;
+  bool flag_armed() const override { return flag_armed_; }
+  bool PrepareWait(uint64_t timeout_ns) override;
+  int fd() const override;
   void Wake() override;
 
  private:
@@ -65,6 +71,8 @@ class UringBackend final : public Backend {
   void TryBacklog();
   bool PushCancel(uint64_t user_data);
   void ArmWake();
+  unsigned DisarmFlag();
+  bool SetHostTimeout(uint64_t timeout_ns);
   void Reap();
   void OnCompletion(uint64_t user_data, int32_t result);
 
@@ -84,6 +92,10 @@ class UringBackend final : public Backend {
   uint64_t wake_value_ = 0;
   bool wake_armed_ = false;
   bool closing_ = false;
+
+  // A timeout is on the ring, or its completion waits to be taken: of ArmFlag, of PrepareWait.
+  bool flag_armed_ = false;
+  bool host_timeout_armed_ = false;
 };
 
 }  // namespace ioengine

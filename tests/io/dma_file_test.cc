@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ioengine/sched/task_scope.h"
 #include "ioengine/tests/io/backend_factory.h"
 #include "ioengine/tests/io/io_shard.h"
 #include "ioengine/tests/io/test_directory.h"

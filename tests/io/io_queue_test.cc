@@ -189,8 +189,11 @@ TEST_F(IoQueueTest, DrainClosesFilesThatWaitForOperations) {
   Limit(1);
   std::optional<TaskScope> scope(*executor_);
   Results results(2);
-  Run({[&] { SpawnReads(*scope, results); }, [&] { file_ = DmaFile(); }});
-  scope.reset();
+  Run({[&] { SpawnReads(*scope, results); },
+       [&] {
+         file_ = DmaFile();
+         scope.reset();
+       }});
   io_->queue().Drain();
   EXPECT_THAT(backend_.open_fds, IsEmpty());
   EXPECT_EQ(io_->files().open_files(), 0u);

@@ -31,7 +31,12 @@ class ScriptedIoFixture : public testing::Test {
   static constexpr size_t kCapacity = 8;
   static constexpr size_t kArenaBytes = 64 * DmaBufferPool::kPageBytes;
 
-  ScriptedIoFixture() { MakeIo({.queue_depth = kCapacity, .max_open_files = 3}); }
+  static constexpr ClassId kLastClass = 9;
+
+  ScriptedIoFixture() {
+    for (ClassId id = 1; id <= kLastClass; ++id) EXPECT_EQ(executor_->CreateClass({}).value(), id);
+    MakeIo({.queue_depth = kCapacity, .max_open_files = 3});
+  }
 
   ~ScriptedIoFixture() override {
     file_ = DmaFile();

@@ -17,6 +17,10 @@ using ExecutorDeathTest = ExecutorFixture;
 
 Task<> Nothing() { co_return; }
 
+Task<> YieldForEver(Executor* executor) {
+  for (;;) co_await executor->Yield();
+}
+
 Task<> WaitAt(Gate* gate) { co_await gate->Wait(); }
 
 TEST_F(ExecutorDeathTest, SpawnFromAForeignThread) {
@@ -30,7 +34,7 @@ TEST_F(ExecutorDeathTest, SpawnOnAnotherExecutorsThread) {
 }
 
 TEST_F(ExecutorDeathTest, SpawnOfAnEmptyTask) {
-  EXPECT_DEATH(RunUntilIdle([&] { executor_.Spawn(Task<>()); }), "Spawn of an empty task");
+  EXPECT_DEATH(RunUntilIdle([&] { executor_.Spawn(Task<>()); }), "an empty task is spawned");
 }
 
 TEST_F(ExecutorDeathTest, RunWithinRun) {
@@ -49,7 +53,7 @@ TEST_F(ExecutorDeathTest, ARunnableTaskOutlivesTheStop) {
   TaskScope scope(executor_);
   EXPECT_DEATH(RunUntilIdle([&] {
                  executor_.RequestStop();
-                 scope.Spawn(Nothing());
+                 scope.Spawn(YieldForEver(&executor_));
                }),
                "a task outlives the tasks that the executor owns");
 }
@@ -60,7 +64,7 @@ TEST_F(ExecutorDeathTest, DestructionOfARunnableTaskOnAThreadWithoutAnExecutor) 
                  scope->Spawn(Nothing());
                  std::thread([&] { scope.reset(); }).join();
                }),
-               "destroyed on a thread that runs no executor");
+               "destroyed on a thread that does not run their executor");
 }
 
 TEST_F(ExecutorDeathTest, DestructionOfARunnableTaskOnAnotherExecutorsThread) {
@@ -74,7 +78,7 @@ TEST_F(ExecutorDeathTest, DestructionOfARunnableTaskOnAnotherExecutorsThread) {
                    other->Run();
                  }).join();
                }),
-               "is not in the run queue of this thread's executor");
+               "destroyed on a thread that does not run their executor");
 }
 
 TEST_F(ExecutorDeathTest, ATaskIsMadeRunnableTwice) {
@@ -85,7 +89,7 @@ TEST_F(ExecutorDeathTest, ATaskIsMadeRunnableTwice) {
                               executor_.MakeRunnable(task);
                               executor_.MakeRunnable(task);
                             }),
-               "is in a run queue already");
+               "is in a list already");
 }
 
 }  // namespace

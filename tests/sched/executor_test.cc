@@ -16,6 +16,9 @@ namespace ioengine {
 namespace {
 
 using testing::ElementsAre;
+using testing::Le;
+using testing::SizeIs;
+using testing::UnorderedElementsAre;
 
 using Log = std::vector<std::string>;
 using ExecutorTest = ExecutorFixture;
@@ -37,17 +40,21 @@ TEST_F(ExecutorTest, RunsTasksInTheOrderInWhichTheyBecameRunnable) {
   EXPECT_THAT(log_, ElementsAre("a0", "b0", "c0", "a1", "~b", "c1", "~a", "~c"));
 }
 
-TEST_F(ExecutorTest, PollsOncePerTurnAfterTasksAndCalls) {
+TEST_F(ExecutorTest, CallsComeBeforeTasksAndThenThePoller) {
+  poller_.has_completions = [] { return true; };
   poller_.on_poll = [&]() -> size_t {
     log_.emplace_back("poll");
     return 0;
   };
   RunUntilIdle([&] {
     log_.emplace_back("call");
-    executor_.Spawn(NoteAndYield(&executor_, &log_, "a", 2));
+    executor_.Spawn(NoteAndYield(&executor_, &log_, "a", 65));
     EXPECT_EQ(CallOn(executor_, [&] { log_.emplace_back("second call"); }), CallOutcome::kAccepted);
   });
-  EXPECT_THAT(log_, ElementsAre("call", "second call", "poll", "a0", "poll", "a1", "poll", "~a"));
+  Log expected = {"call", "second call"};
+  for (int i = 0; i < 64; ++i) expected.push_back("a" + std::to_string(i));
+  expected.insert(expected.end(), {"poll", "a64", "~a"});
+  EXPECT_EQ(log_, expected);
 }
 
 Task<> YieldForEver(Executor* executor, int* count) {
@@ -61,6 +68,7 @@ TEST_F(ExecutorTest, ATaskThatYieldsForEverStarvesNobody) {
   int first = 0;
   int second = 0;
   int calls = 0;
+  poller_.has_completions = [] { return true; };
   poller_.on_poll = [&]() -> size_t {
     EXPECT_EQ(CallOn(executor_, [&] { ++calls; }), CallOutcome::kAccepted);
     if (poller_.polls == 1000) executor_.RequestStop();
@@ -73,8 +81,8 @@ TEST_F(ExecutorTest, ATaskThatYieldsForEverStarvesNobody) {
                    }),
             CallOutcome::kAccepted);
   executor_.Run();
-  EXPECT_EQ(first, 999);
-  EXPECT_EQ(second, 999);
+  EXPECT_GE(first, 1000);
+  EXPECT_NEAR(first, second, 1);
   EXPECT_EQ(calls, 999);
 }
 
@@ -86,6 +94,7 @@ Task<> SpawnForEver(Executor* executor, int* count) {
 
 TEST_F(ExecutorTest, TasksThatSpawnForEverDoNotKeepATurnFromEnding) {
   int count = 0;
+  poller_.has_completions = [] { return true; };
   poller_.on_poll = [&]() -> size_t {
     if (poller_.polls == 100) executor_.RequestStop();
     return 0;
@@ -93,7 +102,8 @@ TEST_F(ExecutorTest, TasksThatSpawnForEverDoNotKeepATurnFromEnding) {
   ASSERT_EQ(CallOn(executor_, [&] { executor_.Spawn(SpawnForEver(&executor_, &count)); }),
             CallOutcome::kAccepted);
   executor_.Run();
-  EXPECT_EQ(count, 99);
+  EXPECT_GE(count, 99);
+  EXPECT_LT(count, 10'000);
 }
 
 // Each call makes the next, and no task is ever runnable.
@@ -161,6 +171,11 @@ TEST_F(ExecutorTest, TheStopDestroysWhatIsLeft) {
     const Probe probe(log, "~suspended");
     co_await at->Wait();
   };
+  const auto yield = [](Executor* executor, Log* log) -> Task<> {
+    const Probe probe(log, "~runnable");
+    for (;;) co_await executor->Yield();
+  };
+  poller_.has_completions = [] { return true; };
   poller_.on_poll = [&]() -> size_t {
     if (poller_.polls == 2) executor_.RequestStop();
     return 0;
@@ -168,25 +183,29 @@ TEST_F(ExecutorTest, TheStopDestroysWhatIsLeft) {
   ASSERT_EQ(CallOn(executor_,
                    [&] {
                      executor_.Spawn(wait(&log_, &gate));
-                     executor_.Spawn(NoteAndYield(&executor_, &log_, "runnable", 9));
+                     executor_.Spawn(yield(&executor_, &log_));
                    }),
             CallOutcome::kAccepted);
   executor_.Run();
-  EXPECT_THAT(log_, ElementsAre("runnable0", "~suspended", "~runnable"));
+  EXPECT_THAT(log_, UnorderedElementsAre("~suspended", "~runnable"));
 }
 
-TEST_F(ExecutorTest, TheStopEndsTheTurnFirst) {
+TEST_F(ExecutorTest, TheStopEndsTheTurnSoonAndNotAtOnce) {
   const auto stop = [](Executor* executor, Log* log) -> Task<> {
     executor->RequestStop();
     log->push_back("goes on");
-    co_await executor->Yield();
-    log->push_back("next turn");
+    for (;;) {
+      co_await executor->Yield();
+      log->push_back("again");
+    }
   };
   RunUntilIdle([&] {
     executor_.Spawn(stop(&executor_, &log_));
     executor_.Spawn(NoteAndYield(&executor_, &log_, "same turn", 1));
   });
-  EXPECT_THAT(log_, ElementsAre("goes on", "same turn0", "~same turn"));
+  EXPECT_THAT(Log(log_.begin(), log_.begin() + 4),
+              ElementsAre("goes on", "same turn0", "again", "~same turn"));
+  EXPECT_THAT(log_, SizeIs(Le(70)));
 }
 
 TEST_F(ExecutorTest, TheStopDestroysCallsThatDidNotRunOnTheShard) {
@@ -277,7 +296,7 @@ TEST_F(ExecutorTest, CountsWhatItDoes) {
   EXPECT_EQ(executor_.stats().foreign_calls, 1u);
   EXPECT_EQ(executor_.stats().tasks_resumed, 3u);
   EXPECT_EQ(executor_.stats().sleeps, 2u);
-  EXPECT_EQ(executor_.stats().turns, 5u);
+  EXPECT_EQ(executor_.stats().turns, 2u);
   EXPECT_EQ(poller_.last_timeout_ns, Poller::kForever);
 }
 

@@ -1,4 +1,4 @@
-// IntrusiveList and RunQueue, each against a model.
+// IntrusiveList, against a model.
 
 #include <algorithm>
 #include <cstddef>
@@ -10,7 +10,6 @@
 
 #include "gtest/gtest.h"
 #include "ioengine/sched/intrusive_list.h"
-#include "ioengine/sched/runnable.h"
 
 namespace ioengine {
 namespace {
@@ -109,39 +108,6 @@ TEST(IntrusiveListDeathTest, AnElementInTwoLists) {
 TEST(IntrusiveListDeathTest, PopFrontOfAnEmptyList) {
   IntrusiveList<Element> list;
   EXPECT_DEATH(list.PopFront(), "PopFront on an empty list");
-}
-
-TEST(RunQueueTest, AgreesWithAModel) {
-  constexpr size_t kTasks = 20;
-  std::mt19937 random(2);
-  std::vector<Runnable> tasks(kTasks);
-  RunQueue queue;
-  std::deque<Runnable*> model;
-  for (int step = 0; step < 20'000; ++step) {
-    Runnable& task = tasks[random() % kTasks];
-    const auto at = std::find(model.begin(), model.end(), &task);
-    switch (random() % 3) {
-      case 0:
-        if (at == model.end()) {
-          queue.Push(task);
-          model.push_back(&task);
-        }
-        break;
-      case 1:
-        ASSERT_EQ(queue.Pop(), model.empty() ? nullptr : model.front());
-        if (!model.empty()) model.pop_front();
-        break;
-      default:
-        if (at != model.end()) {
-          queue.Remove(task);
-          model.erase(at);
-        }
-    }
-    ASSERT_EQ(queue.size(), model.size());
-    ASSERT_EQ(queue.empty(), model.empty());
-  }
-  while (queue.Pop() != nullptr) {
-  }
 }
 
 }  // namespace

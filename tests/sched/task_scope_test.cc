@@ -13,6 +13,7 @@ namespace ioengine {
 namespace {
 
 using testing::ElementsAre;
+using testing::UnorderedElementsAre;
 
 using Log = std::vector<std::string>;
 using TaskScopeTest = ExecutorFixture;
@@ -76,14 +77,15 @@ TEST_F(TaskScopeTest, ChildrenCarryTheirClass) {
   const auto note = [](Log* log) -> Task<> {
     log->push_back(std::to_string(co_await ClassOfTask()));
   };
+  const ClassId batch = executor_.CreateClass({.name = "batch", .shares = 10}).value();
   RunUntilIdle([&] {
-    scope->Spawn(note(&log_), 7);
+    scope->Spawn(note(&log_), batch);
     scope->Spawn(note(&log_));
   });
-  EXPECT_THAT(log_, ElementsAre("7", "0"));
+  EXPECT_THAT(log_, UnorderedElementsAre(std::to_string(batch), "0"));
 }
 
-TEST_F(TaskScopeTest, DestroyChildrenEndsAJoin) {
+TEST_F(TaskScopeTest, CancelEndsAJoin) {
   Gate gate;
   std::optional<TaskScope> scope(executor_);
   RunUntilIdle(
@@ -91,7 +93,7 @@ TEST_F(TaskScopeTest, DestroyChildrenEndsAJoin) {
         scope->Spawn(WaitAndNote(&log_, &gate, "child"));
         executor_.Spawn(JoinAndNote(&log_, &*scope, "joiner"));
       },
-      [&] { scope->DestroyChildren(); });
+      [&] { scope->Cancel(); });
   EXPECT_THAT(log_, ElementsAre("~child", "joiner", "~joiner"));
 }
 
@@ -122,7 +124,7 @@ TEST_F(TaskScopeTest, AJoinerThatIsAboutToRunMayBeDestroyed) {
         joiners->Spawn(JoinAndNote(&log_, &*scope, "joiner"));
       },
       [&] {
-        scope->DestroyChildren();
+        scope->Cancel();
         joiners.reset();
       });
   EXPECT_THAT(log_, ElementsAre("~child", "~joiner"));
@@ -138,7 +140,7 @@ TEST_F(TaskScopeTest, ASecondJoinMayFollowTheFirst) {
         joiners->Spawn(JoinAndNote(&log_, &*scope, "first"));
       },
       [&] {
-        joiners->DestroyChildren();
+        joiners->Cancel();
         joiners->Spawn(JoinAndNote(&log_, &*scope, "second"));
         executor_.Spawn([](Gate* opened) -> Task<> {
           opened->Open();

@@ -180,6 +180,7 @@ Task<> Parent(Log* log, Executor* executor) {
 }
 
 TEST_F(TaskTest, ChildrenInheritTheClass) {
+  for (int id = 1; id <= 255; ++id) ASSERT_EQ(executor_.CreateClass({}).value(), id);
   RunUntilIdle([&] { executor_.Spawn(Parent(&log_, &executor_), 255); });
   EXPECT_THAT(log_, ElementsAre("255", "255", "255"));
 }

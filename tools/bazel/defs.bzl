@@ -23,6 +23,10 @@ IOENGINE_COPTS = [
     "-Wvla",
 ]
 
+# The `env` of tests with executors: their death tests start afresh, since an executor refuses to run
+# in a child process that was only forked.
+FRESH_DEATH_TESTS = {"GTEST_DEATH_TEST_STYLE": "threadsafe"}
+
 def ioengine_cc_library(name, copts = [], **kwargs):
     """cc_library. Private headers belong into `hdrs` too: only those get the include prefix."""
     native.cc_library(

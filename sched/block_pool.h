@@ -1,0 +1,137 @@
+// BlockPool: small blocks of memory from free lists, one list for each size.
+#ifndef IOENGINE_SCHED_BLOCK_POOL_H_
+#define IOENGINE_SCHED_BLOCK_POOL_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace ioengine {
+
+// One range of address space, cut into slabs, each cut into blocks of one size:
+//
+//   │ slab: 64 B blocks │ slab: 96 B blocks │ slab: 64 B blocks │    not touched yet    │
+//
+// A block that was freed last is given out first: it is in the cache. The range is reserved at once
+// and takes memory only where blocks were given out; memory does not go back to the system before
+// the pool is destroyed. Since it is one range, a comparison tells whether a block is of this pool.
+//
+// Shard: one; not synchronised.
+class BlockPool {
+ public:
+  static constexpr size_t kGranuleBytes =
+      16;  // sizes are multiples of it, and blocks aligned to it
+  static constexpr size_t kMaxBlockBytes = 1024;
+  static constexpr size_t kSlabBytes = size_t{32} << 10;
+
+  // Reserves `max_bytes` of address space, rounded up to whole slabs, or less when the process may
+  // not have so much (RLIMIT_AS).
+  explicit BlockPool(size_t max_bytes);
+  BlockPool(const BlockPool&) = delete;
+  BlockPool& operator=(const BlockPool&) = delete;
+  // Unmaps the range, whether blocks are in use or not.
+  ~BlockPool();
+
+  // At least `size_bytes`, aligned to 16, or null: more than kMaxBlockBytes, or the range is used
+  // up. Cost: a few instructions; for a new slab, page faults.
+  void* TryAllocate(size_t size_bytes) {
+    const size_t list = ListOf(size_bytes);
+    if (list >= kLists) return nullptr;
+    FreeBlock* const block = free_[list];
+    if (block == nullptr) [[unlikely]] {
+      return Carve(list);
+    }
+    free_[list] = block->next;
+    Unpoison(block, list * kGranuleBytes);
+    return block;
+  }
+
+  // `block` came from TryAllocate(size_bytes) of this pool.
+  void Free(void* block, size_t size_bytes) {
+    const size_t list = ListOf(size_bytes);
+    auto* const freed = static_cast<FreeBlock*>(block);
+    freed->next = free_[list];
+    freed->marker = kFreeMarker;
+    free_[list] = freed;
+    Poison(block, list * kGranuleBytes);
+  }
+
+  bool Contains(const void* block) const {
+    return reinterpret_cast<uintptr_t>(block) - range_ < range_bytes_;
+  }
+
+  // Calls `function(block)` for each block in use. `function` may allocate and free any blocks;
+  // those allocated meanwhile may be missed. Requires that the second word of no block in use is
+  // kFreeMarker (in a coroutine's frame it is the address of its destroy function).
+  template <typename Function>
+  void ForEachBlock(Function function) {
+    for (size_t slab = 0; slab < list_of_slab_.size(); ++slab) {
+      const size_t list = list_of_slab_[slab];
+      const uintptr_t begin = range_ + slab * kSlabBytes;
+      const size_t block_bytes = list * kGranuleBytes;
+      for (uintptr_t at = FirstBlock(slab); at + block_bytes <= begin + kSlabBytes;
+           at += block_bytes) {
+        if (at == uncarved_[list].next) break;  // the rest of the slab was never given out
+        auto* const block = reinterpret_cast<FreeBlock*>(at);
+        if (block->marker != kFreeMarker) function(static_cast<void*>(block));
+      }
+    }
+  }
+
+  static constexpr uintptr_t kFreeMarker = 1;
+
+  // Address space that it may use, and what slabs take of it.
+  size_t reserved_bytes() const { return range_bytes_; }
+  size_t slab_bytes() const { return list_of_slab_.size() * kSlabBytes; }
+
+ private:
+  struct FreeBlock {
+    FreeBlock* next;
+    uintptr_t marker;
+  };
+  struct Uncarved {  // the rest of a list's newest slab
+    uintptr_t next = 0;
+    uintptr_t end = 0;
+  };
+  static constexpr size_t kLists = kMaxBlockBytes / kGranuleBytes + 1;
+
+  static size_t ListOf(size_t size_bytes) {
+    return (size_bytes + kGranuleBytes - 1) / kGranuleBytes;
+  }
+
+  // The first granule of the range stays empty, so that a look in front of any block is a look at
+  // mapped memory (FramePool does that).
+  uintptr_t FirstBlock(size_t slab) const {
+    return range_ + slab * kSlabBytes + (slab == 0 ? 4 * kGranuleBytes : 0);
+  }
+
+  void* Carve(size_t list);
+
+  // For AddressSanitizer: a freed block may not be touched, but for the words of the free list.
+  static void Poison(void* block, size_t size_bytes);
+  static void Unpoison(void* block, size_t size_bytes);
+
+  uintptr_t range_ = 0;
+  size_t range_bytes_ = 0;
+  std::array<FreeBlock*, kLists> free_{};
+  std::array<Uncarved, kLists> uncarved_{};
+  std::vector<uint8_t> list_of_slab_;
+};
+
+#if defined(__SANITIZE_ADDRESS__)
+#define IOENGINE_SCHED_POISON 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IOENGINE_SCHED_POISON 1
+#endif
+#endif
+
+#ifndef IOENGINE_SCHED_POISON
+inline void BlockPool::Poison(void*, size_t) {}
+inline void BlockPool::Unpoison(void*, size_t) {}
+#endif
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_SCHED_BLOCK_POOL_H_
