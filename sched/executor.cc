@@ -99,12 +99,14 @@ PumpOutcome Executor::Pump(uint64_t max_ns) {
 void Executor::Begin() {
   CheckNotForked();
   begun_ = true;
+  stalls_.Start(clock_.is_real());
   callers_.fetch_and(~kClosedBit, std::memory_order_acq_rel);
 }
 
 void Executor::End() {
   DestroyTasks();
   CloseInbox();
+  stalls_.Stop();
   stop_requested_.store(false, std::memory_order_relaxed);
   begun_ = false;
 }
@@ -216,6 +218,7 @@ void Executor::RunSlices() {
     if (stalls_.IsStall(now_ns_ - begin_ns)) {
       ++stats_.stalls;
       stalls_.Report(queue->name(), begin_ns, now_ns_);
+      now_ns_ = clock_.NowNs();
     }
     if (!go_on || now_ns_ >= turn_end_ns || now_ns_ >= next_timer_ns_) return;
   }

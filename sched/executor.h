@@ -164,6 +164,7 @@ class Executor {
   // Timers of this shard, in nanoseconds of clock(). They fire between slices. Arm through here, so
   // that the slice that runs ends in time.
   void ArmTimer(Timer& timer, uint64_t deadline_ns);
+  void CancelTimer(Timer& timer) { timers_.Cancel(timer); }
 
   // Both borrow what they are given, until it is destroyed (a TurnPoller leaves by itself) or
   // replaced (null: no idle work).

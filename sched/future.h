@@ -5,35 +5,15 @@
 #include <atomic>
 #include <memory>
 #include <optional>
-#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "ioengine/sched/check.h"
 #include "ioengine/sched/executor.h"
+#include "ioengine/sched/task_result.h"
 
 namespace ioengine {
 namespace internal {
-
-// The type that Future<T>::Wait returns: a Status or StatusOr stays what it is, so that errors of
-// the task and errors of the way to it are handled in one place.
-template <typename T>
-struct WaitResult {
-  using type = absl::StatusOr<T>;
-};
-template <>
-struct WaitResult<void> {
-  using type = absl::Status;
-};
-template <>
-struct WaitResult<absl::Status> {
-  using type = absl::Status;
-};
-template <typename T>
-struct WaitResult<absl::StatusOr<T>> {
-  using type = absl::StatusOr<T>;
-};
 
 template <typename Result>
 struct FutureState {
@@ -49,7 +29,7 @@ struct FutureState {
 template <typename T>
 class [[nodiscard]] Future {
  public:
-  using Result = typename internal::WaitResult<T>::type;
+  using Result = ResultOrError<T>;
 
   Future(Future&&) noexcept = default;
   Future& operator=(Future&&) noexcept = default;

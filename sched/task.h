@@ -126,13 +126,25 @@ struct TaskAccess {
   static TaskPromise<T>& Promise(Task<T>& task) {
     return task.handle_.promise();
   }
-  // The frame is the caller's from now on.
+  // Of a task whose owner keeps its frame.
+  template <typename T>
+  static bool HasReturned(const Task<T>& task) {
+    return task.handle_.done();
+  }
+  // A task that is about to be started.
+  template <typename T>
+  static TaskPromise<T>& ToStart(Task<T>& task) {
+    IOENGINE_CHECK(task.valid(), "an empty task is started");
+    IOENGINE_CHECK(task.handle_.promise().end() == Runnable::End::kNobody,
+                   "a task that was started already is started again");
+    return task.handle_.promise();
+  }
+  // The same; the frame is the caller's from now on.
   template <typename T>
   static TaskPromise<T>& Release(Task<T> task) {
-    IOENGINE_CHECK(task.valid(), "an empty task is spawned");
-    IOENGINE_CHECK(task.handle_.promise().end() == Runnable::End::kNobody,
-                   "a task that was started already is spawned");
-    return std::exchange(task.handle_, nullptr).promise();
+    TaskPromise<T>& promise = ToStart(task);
+    task.handle_ = nullptr;
+    return promise;
   }
 };
 

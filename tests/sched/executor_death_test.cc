@@ -21,7 +21,7 @@ Task<> YieldForEver(Executor* executor) {
   for (;;) co_await executor->Yield();
 }
 
-Task<> WaitAt(Gate* gate) { co_await gate->Wait(); }
+Task<> WaitAt(WaitPoint* point) { co_await point->Wait(); }
 
 TEST_F(ExecutorDeathTest, SpawnFromAForeignThread) {
   EXPECT_DEATH(executor_.Spawn(Nothing()), "Spawn from a thread that does not run this executor");
@@ -34,7 +34,7 @@ TEST_F(ExecutorDeathTest, SpawnOnAnotherExecutorsThread) {
 }
 
 TEST_F(ExecutorDeathTest, SpawnOfAnEmptyTask) {
-  EXPECT_DEATH(RunUntilIdle([&] { executor_.Spawn(Task<>()); }), "an empty task is spawned");
+  EXPECT_DEATH(RunUntilIdle([&] { executor_.Spawn(Task<>()); }), "an empty task is started");
 }
 
 TEST_F(ExecutorDeathTest, RunWithinRun) {
@@ -82,10 +82,10 @@ TEST_F(ExecutorDeathTest, DestructionOfARunnableTaskOnAnotherExecutorsThread) {
 }
 
 TEST_F(ExecutorDeathTest, ATaskIsMadeRunnableTwice) {
-  Gate gate;
-  EXPECT_DEATH(RunUntilIdle([&] { executor_.Spawn(WaitAt(&gate)); },
+  WaitPoint point;
+  EXPECT_DEATH(RunUntilIdle([&] { executor_.Spawn(WaitAt(&point)); },
                             [&] {
-                              Runnable& task = gate.waiter();
+                              Runnable& task = point.waiter();
                               executor_.MakeRunnable(task);
                               executor_.MakeRunnable(task);
                             }),

@@ -166,8 +166,8 @@ TEST_F(ExecutorTest, CurrentIsTheExecutorThatRuns) {
 }
 
 TEST_F(ExecutorTest, TheStopDestroysWhatIsLeft) {
-  Gate gate;
-  const auto wait = [](Log* log, Gate* at) -> Task<> {
+  WaitPoint point;
+  const auto wait = [](Log* log, WaitPoint* at) -> Task<> {
     const Probe probe(log, "~suspended");
     co_await at->Wait();
   };
@@ -182,7 +182,7 @@ TEST_F(ExecutorTest, TheStopDestroysWhatIsLeft) {
   };
   ASSERT_EQ(CallOn(executor_,
                    [&] {
-                     executor_.Spawn(wait(&log_, &gate));
+                     executor_.Spawn(wait(&log_, &point));
                      executor_.Spawn(yield(&executor_, &log_));
                    }),
             CallOutcome::kAccepted);
@@ -254,17 +254,17 @@ TEST_F(ExecutorTest, RunsAgainAfterAStop) {
     if (round > 0) {
       EXPECT_EQ(CallOn(executor_, [] {}), CallOutcome::kStopped);
     }
-    Gate gate;
+    WaitPoint point;
     poller_.on_wait = [&]() -> size_t {
-      if (gate.has_waiter()) {
+      if (point.has_waiter()) {
         executor_.RequestStop();
       } else {
-        executor_.Spawn([](Gate* at) -> Task<> { co_await at->Wait(); }(&gate));
+        executor_.Spawn([](WaitPoint* at) -> Task<> { co_await at->Wait(); }(&point));
       }
       return 0;
     };
     executor_.Run();
-    EXPECT_TRUE(gate.has_waiter());
+    EXPECT_TRUE(point.has_waiter());
   }
 }
 

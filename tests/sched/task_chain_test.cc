@@ -63,20 +63,20 @@ TEST_F(TaskChainTest, AwaitingInALoopUsesConstantStack) {
   EXPECT_LE(stack.bytes(), kStackBytes);
 }
 
-Task<int> Descend(int depth, Gate* gate, StackRange* stack) {
+Task<int> Descend(int depth, WaitPoint* point, StackRange* stack) {
   stack->Touch();
   int below = 0;
   if (depth > 1) {
-    below = co_await Descend(depth - 1, gate, stack);
-  } else if (gate != nullptr) {
-    co_await gate->Wait();
+    below = co_await Descend(depth - 1, point, stack);
+  } else if (point != nullptr) {
+    co_await point->Wait();
   }
   stack->Touch();
   co_return below + 1;
 }
 
-Task<> StoreDepth(int* result, int depth, Gate* gate, StackRange* stack) {
-  *result = co_await Descend(depth, gate, stack);
+Task<> StoreDepth(int* result, int depth, WaitPoint* point, StackRange* stack) {
+  *result = co_await Descend(depth, point, stack);
 }
 
 TEST_F(TaskChainTest, ADeepChainUsesConstantStackOnTheWayDownAndUp) {
@@ -90,9 +90,9 @@ TEST_F(TaskChainTest, ADeepChainUsesConstantStackOnTheWayDownAndUp) {
 TEST_F(TaskChainTest, ADeepChainReturnsFromASuspensionAtItsEnd) {
   int depth = 0;
   StackRange stack;
-  Gate gate;
-  RunUntilIdle([&] { executor_.Spawn(StoreDepth(&depth, kDepth, &gate, &stack)); },
-               [&] { gate.Open(); });
+  WaitPoint point;
+  RunUntilIdle([&] { executor_.Spawn(StoreDepth(&depth, kDepth, &point, &stack)); },
+               [&] { point.Open(); });
   EXPECT_EQ(depth, kDepth);
   EXPECT_LE(stack.bytes(), kStackBytes);
 }
@@ -102,9 +102,9 @@ TEST_F(TaskChainTest, ADeepChainReturnsFromASuspensionAtItsEnd) {
 TEST_F(TaskChainTest, ALongSuspendedChainCanBeDestroyed) {
   int depth = 0;
   StackRange stack;
-  Gate gate;
-  RunUntilIdle([&] { executor_.Spawn(StoreDepth(&depth, kAbandonedDepth, &gate, &stack)); });
-  EXPECT_TRUE(gate.has_waiter());
+  WaitPoint point;
+  RunUntilIdle([&] { executor_.Spawn(StoreDepth(&depth, kAbandonedDepth, &point, &stack)); });
+  EXPECT_TRUE(point.has_waiter());
   EXPECT_EQ(depth, 0);
 }
 

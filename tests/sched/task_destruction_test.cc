@@ -21,11 +21,11 @@ using Log = std::vector<std::string>;
 
 // Gates that are passed one after the other; a task that has used up its number stays at the next.
 struct Steps {
-  Gate gate;
+  WaitPoint point;
   int taken = 0;
   auto Next() {
     ++taken;
-    return gate.Wait();
+    return point.Wait();
   }
 };
 
@@ -54,17 +54,17 @@ Task<> Root(Log* log, Steps* steps) {
 
 class TaskDestructionTest : public ExecutorFixture {
  protected:
-  // Runs Root until it stands at its `count`-th gate, and destroys it there.
+  // Runs Root until it stands at its `count`-th point, and destroys it there.
   Log LogOfCutAt(int count) {
     Steps steps;
     bool cut = false;
     poller_.on_wait = [&]() -> size_t {
       cut = steps.taken == count;
-      if (cut || !steps.gate.has_waiter()) {
+      if (cut || !steps.point.has_waiter()) {
         log_.emplace_back("cut");
         executor_.RequestStop();
       } else {
-        steps.gate.Open();
+        steps.point.Open();
       }
       return 0;
     };

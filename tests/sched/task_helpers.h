@@ -45,9 +45,9 @@ class Counted {
 };
 
 // Where one task waits until the test makes it runnable.
-class Gate {
+class WaitPoint {
  public:
-  // `co_await gate.Wait()`. One task at a time.
+  // `co_await point.Wait()`. One task at a time.
   auto Wait() { return Awaiter{*this}; }
 
   bool has_waiter() const { return waiter_ != nullptr; }
@@ -57,12 +57,12 @@ class Gate {
 
  private:
   struct Awaiter {
-    Gate& gate;
+    WaitPoint& point;
 
     bool await_ready() const noexcept { return false; }
     template <typename Promise>
     void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-      gate.waiter_ = &handle.promise();
+      point.waiter_ = &handle.promise();
     }
     void await_resume() const noexcept {}
   };

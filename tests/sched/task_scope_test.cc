@@ -18,9 +18,9 @@ using testing::UnorderedElementsAre;
 using Log = std::vector<std::string>;
 using TaskScopeTest = ExecutorFixture;
 
-Task<> WaitAndNote(Log* log, Gate* gate, std::string name) {
+Task<> WaitAndNote(Log* log, WaitPoint* point, std::string name) {
   const Probe probe(log, "~" + name);
-  co_await gate->Wait();
+  co_await point->Wait();
   log->push_back(name);
 }
 
@@ -30,42 +30,42 @@ Task<> JoinAndNote(Log* log, TaskScope* scope, std::string name) {
   log->push_back(name);
 }
 
-Task<> SpawnTwoAndJoin(Executor* executor, Log* log, Gate* gates) {
+Task<> SpawnTwoAndJoin(Executor* executor, Log* log, WaitPoint* points) {
   TaskScope scope(*executor);
   co_await scope.Join();
   log->push_back("joined nothing");
-  scope.Spawn(WaitAndNote(log, &gates[0], "0"));
-  scope.Spawn(WaitAndNote(log, &gates[1], "1"));
+  scope.Spawn(WaitAndNote(log, &points[0], "0"));
+  scope.Spawn(WaitAndNote(log, &points[1], "1"));
   log->push_back("spawned " + std::to_string(scope.size()));
   co_await scope.Join();
   log->push_back("joined, left: " + std::to_string(scope.size()));
 }
 
 TEST_F(TaskScopeTest, JoinWaitsForTheLastChild) {
-  Gate gates[2];
-  RunUntilIdle([&] { executor_.Spawn(SpawnTwoAndJoin(&executor_, &log_, gates)); },
+  WaitPoint points[2];
+  RunUntilIdle([&] { executor_.Spawn(SpawnTwoAndJoin(&executor_, &log_, points)); },
                [&] {
-                 gates[1].Open();
-                 gates[0].Open();
+                 points[1].Open();
+                 points[0].Open();
                });
   EXPECT_THAT(log_,
               ElementsAre("joined nothing", "spawned 2", "1", "~1", "0", "~0", "joined, left: 0"));
 }
 
 TEST_F(TaskScopeTest, JoinGoesOnWaitingForOneOfTwo) {
-  Gate gates[2];
-  RunUntilIdle([&] { executor_.Spawn(SpawnTwoAndJoin(&executor_, &log_, gates)); },
-               [&] { gates[1].Open(); });
+  WaitPoint points[2];
+  RunUntilIdle([&] { executor_.Spawn(SpawnTwoAndJoin(&executor_, &log_, points)); },
+               [&] { points[1].Open(); });
   EXPECT_THAT(log_, ElementsAre("joined nothing", "spawned 2", "1", "~1", "~0"));
 }
 
 TEST_F(TaskScopeTest, ItsEndDestroysChildrenInTheOrderOfSpawning) {
-  Gate gates[3];
+  WaitPoint points[3];
   std::optional<TaskScope> scope(executor_);
   RunUntilIdle(
       [&] {
         for (int i = 0; i < 3; ++i) {
-          scope->Spawn(WaitAndNote(&log_, &gates[i], std::to_string(i)));
+          scope->Spawn(WaitAndNote(&log_, &points[i], std::to_string(i)));
         }
       },
       [&] { scope.reset(); });
@@ -86,11 +86,11 @@ TEST_F(TaskScopeTest, ChildrenCarryTheirClass) {
 }
 
 TEST_F(TaskScopeTest, CancelEndsAJoin) {
-  Gate gate;
+  WaitPoint point;
   std::optional<TaskScope> scope(executor_);
   RunUntilIdle(
       [&] {
-        scope->Spawn(WaitAndNote(&log_, &gate, "child"));
+        scope->Spawn(WaitAndNote(&log_, &point, "child"));
         executor_.Spawn(JoinAndNote(&log_, &*scope, "joiner"));
       },
       [&] { scope->Cancel(); });
@@ -98,29 +98,29 @@ TEST_F(TaskScopeTest, CancelEndsAJoin) {
 }
 
 TEST_F(TaskScopeTest, AJoinerMayBeDestroyedBeforeTheScope) {
-  Gate gate;
+  WaitPoint point;
   std::optional<TaskScope> scope(executor_);
   std::optional<TaskScope> joiners(executor_);
   RunUntilIdle(
       [&] {
-        scope->Spawn(WaitAndNote(&log_, &gate, "child"));
+        scope->Spawn(WaitAndNote(&log_, &point, "child"));
         joiners->Spawn(JoinAndNote(&log_, &*scope, "joiner"));
       },
       [&] {
         joiners.reset();
-        gate.Open();  // whom the child would tell is gone
+        point.Open();  // whom the child would tell is gone
       });
   EXPECT_THAT(log_, ElementsAre("~joiner", "child", "~child"));
   EXPECT_EQ(scope->size(), 0u);
 }
 
 TEST_F(TaskScopeTest, AJoinerThatIsAboutToRunMayBeDestroyed) {
-  Gate gate;
+  WaitPoint point;
   std::optional<TaskScope> scope(executor_);
   std::optional<TaskScope> joiners(executor_);
   RunUntilIdle(
       [&] {
-        scope->Spawn(WaitAndNote(&log_, &gate, "child"));
+        scope->Spawn(WaitAndNote(&log_, &point, "child"));
         joiners->Spawn(JoinAndNote(&log_, &*scope, "joiner"));
       },
       [&] {
@@ -131,36 +131,36 @@ TEST_F(TaskScopeTest, AJoinerThatIsAboutToRunMayBeDestroyed) {
 }
 
 TEST_F(TaskScopeTest, ASecondJoinMayFollowTheFirst) {
-  Gate gate;
+  WaitPoint point;
   std::optional<TaskScope> scope(executor_);
   std::optional<TaskScope> joiners(executor_);
   RunUntilIdle(
       [&] {
-        scope->Spawn(WaitAndNote(&log_, &gate, "child"));
+        scope->Spawn(WaitAndNote(&log_, &point, "child"));
         joiners->Spawn(JoinAndNote(&log_, &*scope, "first"));
       },
       [&] {
         joiners->Cancel();
         joiners->Spawn(JoinAndNote(&log_, &*scope, "second"));
-        executor_.Spawn([](Gate* opened) -> Task<> {
+        executor_.Spawn([](WaitPoint* opened) -> Task<> {
           opened->Open();
           co_return;
-        }(&gate));
+        }(&point));
       });
   EXPECT_THAT(log_, ElementsAre("~first", "child", "~child", "second", "~second"));
 }
 
-Task<> Nest(Executor* executor, Log* log, Gate* gate, int depth) {
+Task<> Nest(Executor* executor, Log* log, WaitPoint* point, int depth) {
   const Probe probe(log, "~" + std::to_string(depth));
   TaskScope scope(*executor);
-  if (depth > 0) scope.Spawn(Nest(executor, log, gate, depth - 1));
-  if (depth == 0) co_await gate->Wait();
+  if (depth > 0) scope.Spawn(Nest(executor, log, point, depth - 1));
+  if (depth == 0) co_await point->Wait();
   co_await scope.Join();
 }
 
 TEST_F(TaskScopeTest, NestedScopesAreDestroyedFromTheInside) {
-  Gate gate;
-  RunUntilIdle([&] { executor_.Spawn(Nest(&executor_, &log_, &gate, 3)); });
+  WaitPoint point;
+  RunUntilIdle([&] { executor_.Spawn(Nest(&executor_, &log_, &point, 3)); });
   EXPECT_THAT(log_, ElementsAre("~0", "~1", "~2", "~3"));
 }
 
@@ -195,10 +195,10 @@ TEST_F(TaskScopeTest, ChildrenThatAreSpawnedByTheEndOfOthersAreDestroyedToo) {
 using TaskScopeDeathTest = ExecutorFixture;
 
 TEST_F(TaskScopeDeathTest, TwoTasksJoin) {
-  Gate gate;
+  WaitPoint point;
   std::optional<TaskScope> scope(executor_);
   EXPECT_DEATH(RunUntilIdle([&] {
-                 scope->Spawn(WaitAndNote(&log_, &gate, "child"));
+                 scope->Spawn(WaitAndNote(&log_, &point, "child"));
                  executor_.Spawn(JoinAndNote(&log_, &*scope, "one"));
                  executor_.Spawn(JoinAndNote(&log_, &*scope, "two"));
                }),
@@ -206,9 +206,9 @@ TEST_F(TaskScopeDeathTest, TwoTasksJoin) {
 }
 
 TEST_F(TaskScopeDeathTest, SpawnOnAThreadThatDoesNotRunTheExecutor) {
-  Gate gate;
+  WaitPoint point;
   TaskScope scope(executor_);
-  EXPECT_DEATH(scope.Spawn(WaitAndNote(&log_, &gate, "child")),
+  EXPECT_DEATH(scope.Spawn(WaitAndNote(&log_, &point, "child")),
                "Spawn from a thread that does not run this executor");
 }
 

@@ -204,30 +204,30 @@ TEST_F(TaskDeathTest, AwaitOfATaskThatEnded) {
                "a Task is awaited twice");
 }
 
-Task<int> WaitAt(Gate* gate) {
-  co_await gate->Wait();
+Task<int> WaitAt(WaitPoint* point) {
+  co_await point->Wait();
   co_return 1;
 }
-Task<> AwaitGated(Gate* gate, Gate* parent) {
+Task<> AwaitGated(WaitPoint* point, WaitPoint* parent) {
   // Leaves its own Runnable where the test finds it.
   struct Remember {
-    Gate* gate;
+    WaitPoint* point;
     bool await_ready() const noexcept { return false; }
     bool await_suspend(std::coroutine_handle<internal::TaskPromise<void>> handle) noexcept {
-      gate->Wait().await_suspend(handle);
+      point->Wait().await_suspend(handle);
       return false;
     }
     void await_resume() const noexcept {}
   };
   co_await Remember{parent};
-  co_await WaitAt(gate);
+  co_await WaitAt(point);
 }
 
 TEST_F(TaskDeathTest, ResumptionBeforeTheAwaitedTaskHasAResult) {
-  Gate gate;
-  Gate parent;
+  WaitPoint point;
+  WaitPoint parent;
   EXPECT_DEATH(
-      RunUntilIdle([&] { executor_.Spawn(AwaitGated(&gate, &parent)); }, [&] { parent.Open(); }),
+      RunUntilIdle([&] { executor_.Spawn(AwaitGated(&point, &parent)); }, [&] { parent.Open(); }),
       "resumed before the task that it awaits had a result");
 }
 

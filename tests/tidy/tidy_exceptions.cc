@@ -19,6 +19,8 @@ const std::vector<Exception>& Exceptions() {
        "tests/embed/run builds it outside of Bazel, as an embedder would"},
       {"CheckSystemCalls", "io/uring/",
        "lies behind the seam: it owns the ring's descriptors and the eventfd that wakes it"},
+      {"CheckSystemCalls", "sched/stack_sampler.cc",
+       "a perf event has no other way in; it is opened before the executor runs"},
       {"CheckSystemCalls", "numa/kernel_file.cc",
        "reads /sys and /proc at start-up, before there is a Backend"},
   };

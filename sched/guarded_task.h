@@ -1,0 +1,138 @@
+// Timeout and WithStop: a task that is ended when its time is over, or when a stop is requested.
+#ifndef IOENGINE_SCHED_GUARDED_TASK_H_
+#define IOENGINE_SCHED_GUARDED_TASK_H_
+
+#include <chrono>
+#include <concepts>
+#include <coroutine>
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "ioengine/sched/executor.h"
+#include "ioengine/sched/runnable.h"
+#include "ioengine/sched/sleep.h"
+#include "ioengine/sched/stop_token.h"
+#include "ioengine/sched/task.h"
+#include "ioengine/sched/task_context.h"
+#include "ioengine/sched/task_owner.h"
+#include "ioengine/sched/task_result.h"
+#include "ioengine/sched/timer_wheel.h"
+
+namespace ioengine {
+namespace internal {
+
+// The part that does not depend on the task's type. In the frame of the task that awaits it:
+//
+//             await                 the task returns
+//   created ────────► task runs ──────────────────────────► done (its result is given)
+//                         │ timer, stop                  ▲
+//                         └─────────────► awaiter woken ─┤ the task returns before its turn comes
+//                                                        └ else it is destroyed (an error is given)
+//
+// A task that is woken to be told of the end is not destroyed at once: it may be the one that runs,
+// and asked for the stop itself.
+class Guard final : public TaskOwner, private Timer, private StopCallback {
+ public:
+  Guard(Executor& executor, TaskContext* parent, uint64_t deadline_ns)
+      : TaskOwner(&own_context_), executor_(executor), own_context_(parent, deadline_ns) {}
+
+  // False when the stop was requested already.
+  bool Watch(const StopToken& token) { return token.Register(*this); }
+
+  // Makes `task` ready to be resumed: `waiter` goes on when it is done.
+  void Start(Runnable& task, Runnable& waiter);
+
+  // The task has returned. Otherwise an error says why it did not.
+  bool done() const { return done_; }
+  absl::Status error() const;
+
+ private:
+  bool keeps_frame() const noexcept override { return true; }
+  std::coroutine_handle<> OnTaskDone(Runnable& task) noexcept override;
+  void OnTimer() override { End(absl::StatusCode::kDeadlineExceeded); }
+  void OnStop() override { End(absl::StatusCode::kCancelled); }
+  void End(absl::StatusCode reason);
+
+  Executor& executor_;
+  TaskContext own_context_;
+  Runnable* waiter_ = nullptr;  // as long as it waits
+  absl::StatusCode reason_ = absl::StatusCode::kOk;
+  bool done_ = false;
+};
+
+template <typename T>
+class [[nodiscard]] GuardedTaskAwaiter {
+ public:
+  GuardedTaskAwaiter(Executor& executor, uint64_t deadline_ns, const StopToken& token, Task<T> task)
+      : guard_(executor, TaskContext::Current(), deadline_ns),
+        stopped_(!guard_.Watch(token)),
+        task_(std::move(task)) {}
+
+  bool await_ready() const noexcept { return stopped_; }
+  template <std::derived_from<Runnable> Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) {
+    Runnable& task = TaskAccess::ToStart(task_);
+    guard_.Start(task, handle.promise());
+    this_thread.task = &task;
+    return task.handle();
+  }
+  ResultOrError<T> await_resume() {
+    if (stopped_) return absl::CancelledError("a stop was requested");
+    if (!guard_.done()) {
+      task_ = Task<T>();  // what it holds is released before the awaiting task goes on
+      return guard_.error();
+    }
+    if constexpr (std::is_void_v<T>) {
+      return absl::OkStatus();
+    } else {
+      return TaskAccess::Promise(task_).TakeResult();
+    }
+  }
+
+ private:
+  Guard guard_;
+  const bool stopped_;
+  Task<T> task_;
+};
+
+}  // namespace internal
+
+// `absl::StatusOr<int> result = co_await Timeout(50ms, Read(…))`: runs the task as co_await would,
+// but destroys it, with all that it awaits and holds, when `duration` is over before it returns;
+// then gives DeadlineExceeded. What the task's own result is (T, Status, StatusOr<T>) decides what
+// is given, see ResultOrError. The deadline holds for everything below: see CurrentDeadlineNs.
+//
+// Shard: the one that runs the awaiting task. Ownership: I/O that the task has in flight keeps its
+// buffer and file until the kernel is done. Cost: a look at the clock and a timer; no
+// allocation.
+template <typename T>
+auto Timeout(std::chrono::nanoseconds duration, Task<T> task) {
+  Executor* const executor = Executor::Current();
+  IOENGINE_CHECK(executor != nullptr, "Timeout outside of a shard's task");
+  return internal::GuardedTaskAwaiter<T>(*executor, DeadlineAfter(*executor, duration), StopToken(),
+                                         std::move(task));
+}
+
+// The same, with a time of the shard's clock.
+template <typename T>
+auto WithDeadline(uint64_t deadline_ns, Task<T> task) {
+  Executor* const executor = Executor::Current();
+  IOENGINE_CHECK(executor != nullptr, "WithDeadline outside of a shard's task");
+  return internal::GuardedTaskAwaiter<T>(*executor, deadline_ns, StopToken(), std::move(task));
+}
+
+// `co_await WithStop(CurrentStopToken(), Receive(…))`: likewise ends the task when the stop is
+// requested, and gives Cancelled. When the request came before, the task is not started at all.
+// Shard, ownership and cost: as for Timeout.
+template <typename T>
+auto WithStop(const StopToken& token, Task<T> task) {
+  Executor* const executor = Executor::Current();
+  IOENGINE_CHECK(executor != nullptr, "WithStop outside of a shard's task");
+  return internal::GuardedTaskAwaiter<T>(*executor, TaskContext::kNoDeadline, token,
+                                         std::move(task));
+}
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_SCHED_GUARDED_TASK_H_
