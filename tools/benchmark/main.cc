@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "ioengine/tools/benchmark/io_suite.h"
+#include "ioengine/tools/benchmark/sched_suite.h"
 #include "ioengine/version.h"
 
 namespace {
@@ -11,7 +12,9 @@ namespace {
 constexpr const char* kHelp =
     "usage: ioengine-bench [SUITE] [flags]\n\n"
     "suites:\n"
-    "  io        reads and writes of a file through a shard; the default\n\n"
+    "  io        reads and writes of a file through a shard; the default\n"
+    "  sched     what tasks cost: switches, spawns, memory, shares, latency beside hogs\n"
+    "  timer     sleeping tasks, and the timer wheel\n\n"
     "`ioengine-bench SUITE --help` lists a suite's flags, `--version` gives the version.\n";
 
 }  // namespace
@@ -29,6 +32,8 @@ int main(int argc, char** argv) {
   // The first word names the suite; flags alone mean the default one.
   if (first.empty() || first.front() == '-') return ioengine::bench::RunIoSuite(argc, argv);
   if (first == "io") return ioengine::bench::RunIoSuite(argc - 1, argv + 1);
+  if (first == "sched") return ioengine::bench::RunSchedSuite(argc - 1, argv + 1);
+  if (first == "timer") return ioengine::bench::RunTimerSuite(argc - 1, argv + 1);
   std::fprintf(stderr, "ioengine-bench: there is no suite '%s'\n\n%s", argv[1], kHelp);
   return 2;
 }

@@ -186,6 +186,35 @@ std::string FormatResults(std::span<const Result> results) {
   return out;
 }
 
+std::string FormatMetricRows(std::span<const Result> results) {
+  Table table({{"workload", Table::Align::kLeft},
+               {"parameters", Table::Align::kLeft},
+               {"metric", Table::Align::kLeft},
+               {"median"},
+               {"min"},
+               {"max"},
+               {"÷ limit"}});
+  for (const Result& result : results) {
+    std::string parameters;
+    for (const auto& [name, value] : result.parameters) {
+      if (name == "duration_s") continue;  // the same for all
+      parameters += (parameters.empty() ? "" : ", ") + ParameterLabel(name) + " " +
+                    FormatParameter(name, value);
+    }
+    std::string ratios;
+    for (const auto& [peer, ratio] : result.ratios) {
+      ratios += (ratios.empty() ? "" : ", ") + FormatNumber(ratio) + " (" + peer + ")";
+    }
+    const Metric* const metric = FindMetric(result.suite, result.metric);
+    const double divisor = metric == nullptr ? 1 : metric->column_divisor;
+    table.AddRow({result.workload, parameters,
+                  metric == nullptr ? result.metric : std::string(metric->column),
+                  FormatNumber(result.value / divisor), FormatNumber(result.min / divisor),
+                  FormatNumber(result.max / divisor), ratios});
+  }
+  return table.ToString();
+}
+
 std::string FormatNumber(double value) {
   if (!std::isfinite(value)) return "-";
   const double magnitude = std::fabs(value);

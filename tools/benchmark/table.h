@@ -42,6 +42,11 @@ class Table {
 // printed in binary units.
 std::string FormatResults(std::span<const Result> results);
 
+// The results as one table with a row for each metric: workload, its parameters, metric, value,
+// least, greatest, and the ratio to each peer. For suites whose workloads have few metrics in
+// common.
+std::string FormatMetricRows(std::span<const Result> results);
+
 // Three significant digits or more, never an exponent: "0.42", "17.3", "264916"; "-" if not finite.
 std::string FormatNumber(double value);
 
