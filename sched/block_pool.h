@@ -2,6 +2,7 @@
 #ifndef IOENGINE_SCHED_BLOCK_POOL_H_
 #define IOENGINE_SCHED_BLOCK_POOL_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -20,8 +21,9 @@ namespace ioengine {
 // Shard: one; not synchronised.
 class BlockPool {
  public:
-  static constexpr size_t kGranuleBytes =
-      16;  // sizes are multiples of it, and blocks aligned to it
+  // Sizes are multiples of it, and blocks aligned to it; those of a multiple of 16 are aligned to
+  // 16. (The size of a type is a multiple of its alignment, so that is enough for any.)
+  static constexpr size_t kGranuleBytes = 8;
   static constexpr size_t kMaxBlockBytes = 1024;
   static constexpr size_t kSlabBytes = size_t{32} << 10;
 
@@ -33,7 +35,7 @@ class BlockPool {
   // Unmaps the range, whether blocks are in use or not.
   ~BlockPool();
 
-  // At least `size_bytes`, aligned to 16, or null: more than kMaxBlockBytes, or the range is used
+  // At least `size_bytes`, or null: more than kMaxBlockBytes, or the range is used
   // up. Cost: a few instructions; for a new slab, page faults.
   void* TryAllocate(size_t size_bytes) {
     const size_t list = ListOf(size_bytes);
@@ -94,16 +96,18 @@ class BlockPool {
     uintptr_t next = 0;
     uintptr_t end = 0;
   };
+  static constexpr size_t kFirstBlockBytes = 64;
   static constexpr size_t kLists = kMaxBlockBytes / kGranuleBytes + 1;
 
   static size_t ListOf(size_t size_bytes) {
-    return (size_bytes + kGranuleBytes - 1) / kGranuleBytes;
+    const size_t granules = (size_bytes + kGranuleBytes - 1) / kGranuleBytes;
+    return std::max(granules, sizeof(FreeBlock) / kGranuleBytes);
   }
 
-  // The first granule of the range stays empty, so that a look in front of any block is a look at
+  // The beginning of the range stays empty, so that a look in front of any block is a look at
   // mapped memory (FramePool does that).
   uintptr_t FirstBlock(size_t slab) const {
-    return range_ + slab * kSlabBytes + (slab == 0 ? 4 * kGranuleBytes : 0);
+    return range_ + slab * kSlabBytes + (slab == 0 ? kFirstBlockBytes : 0);
   }
 
   void* Carve(size_t list);
@@ -112,6 +116,8 @@ class BlockPool {
   static void Poison(void* block, size_t size_bytes);
   static void Unpoison(void* block, size_t size_bytes);
 
+  void* mapped_ = nullptr;
+  size_t mapped_bytes_ = 0;
   uintptr_t range_ = 0;
   size_t range_bytes_ = 0;
   std::array<FreeBlock*, kLists> free_{};

@@ -26,7 +26,7 @@ class Event {
 
   // `co_await event.Wait()`: suspends until the event is set; not at all when it is. A task that
   // was woken goes on also when Reset came before its turn.
-  auto Wait() { return Awaiter{*this}; }
+  auto Wait() { return Awaiter{this}; }
 
   // Makes the tasks that wait runnable, in the order in which they came. Cost: O(tasks).
   void Set() {
@@ -40,13 +40,15 @@ class Event {
   bool has_waiters() const { return !waiting_.empty(); }
 
  private:
-  struct Awaiter {
-    Event& event;
+  // Packed: g++ puts it behind the small members of the coroutine's frame, without a gap. That
+  // makes the frame of a task that waits for an event 72 bytes instead of 80.
+  struct [[gnu::packed]] Awaiter {
+    Event* event;
 
-    bool await_ready() const noexcept { return event.set_; }
+    bool await_ready() const noexcept { return event->set_; }
     template <std::derived_from<Runnable> Promise>
     void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-      event.waiting_.PushBack(handle.promise());
+      event->waiting_.PushBack(handle.promise());
     }
     void await_resume() const noexcept {}
   };

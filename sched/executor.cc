@@ -46,6 +46,7 @@ Executor::Executor(Poller& poller, const ExecutorOptions& options, const Clock& 
       order_(options.shuffle_seed),
       stalls_(options.stall),
       spin_(options.idle_spin_ns),
+      wake_budget_(clock.is_real() ? options.timer_batch_ns : 0),
       inbox_(options.inbox_capacity) {}
 
 Executor::~Executor() {
@@ -255,8 +256,8 @@ bool Executor::WorkWaitsOutside() const {
 
 uint64_t Executor::SleepNs() const {
   if (next_timer_ns_ == TimerWheel::kNever) return Poller::kForever;
-  const uint64_t now_ns = clock_.NowNs();
-  return next_timer_ns_ - std::min(now_ns, next_timer_ns_);
+  const uint64_t wake_at_ns = wake_budget_.WakeAtNs(next_timer_ns_);
+  return wake_at_ns - std::min(wake_at_ns, clock_.NowNs());
 }
 
 void Executor::Idle() {
@@ -272,12 +273,20 @@ void Executor::Idle() {
     if (found) return;
   }
   if (PrepareToSleep()) {
-    ++stats_.sleeps;
-    poller_.Wait(SleepNs());
+    Sleep();
   } else {
     poller_.Poll();  // calls that come without end must not keep it from its turn
   }
   WokeUp();
+}
+
+void Executor::Sleep() {
+  ++stats_.sleeps;
+  const uint64_t sleep_ns = SleepNs();
+  poller_.Wait(sleep_ns);
+  if (sleep_ns == Poller::kForever) return;
+  const uint64_t now_ns = clock_.NowNs();
+  if (now_ns >= next_timer_ns_) wake_budget_.Spend(now_ns);
 }
 
 bool Executor::SpinFindsWork(uint64_t spin_ns) {

@@ -86,7 +86,7 @@ class FramePool {
 
  private:
   // In front of a frame that comes from the heap.
-  struct alignas(16) HeapFrame : ListLink {
+  struct HeapFrame : ListLink {
     FramePool* pool;   // whose list it is in; null: created without a shard
     const void* self;  // tells a heap frame from one of another shard's pool
   };

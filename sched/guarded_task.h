@@ -35,7 +35,7 @@ namespace internal {
 class Guard final : public TaskOwner, private Timer, private StopCallback {
  public:
   Guard(Executor& executor, TaskContext* parent, uint64_t deadline_ns)
-      : TaskOwner(&own_context_), executor_(executor), own_context_(parent, deadline_ns) {}
+      : executor_(executor), own_context_(parent, deadline_ns) {}
 
   // False when the stop was requested already.
   bool Watch(const StopToken& token) { return token.Register(*this); }
@@ -48,6 +48,7 @@ class Guard final : public TaskOwner, private Timer, private StopCallback {
   absl::Status error() const;
 
  private:
+  TaskContext* context() noexcept override { return &own_context_; }
   bool keeps_frame() const noexcept override { return true; }
   std::coroutine_handle<> OnTaskDone(Runnable& task) noexcept override;
   void OnTimer() override { End(absl::StatusCode::kDeadlineExceeded); }

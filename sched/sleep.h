@@ -29,33 +29,32 @@ namespace internal {
 // The timer is in the frame of the task that sleeps, and leaves the wheel with it.
 class [[nodiscard]] SleepAwaiter : public Timer {
  public:
-  SleepAwaiter(Executor& executor, uint64_t deadline_ns)
-      : executor_(executor), until_ns_(deadline_ns) {}
+  explicit SleepAwaiter(uint64_t deadline_ns) : Timer(deadline_ns) {}
 
   bool await_ready() const noexcept { return false; }
   template <std::derived_from<Runnable> Promise>
   void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
     task_ = &handle.promise();
-    executor_.ArmTimer(*this, until_ns_);
+    Executor::Current()->ArmTimer(*this, deadline_ns());
   }
   void await_resume() const noexcept {}
 
  protected:
-  void Wake() { executor_.MakeRunnable(*task_); }
-  Executor& executor() { return executor_; }
+  void Wake() {
+    Executor::Current()->MakeRunnable(*task_);
+    __builtin_prefetch(task_->owner());  // which the task needs when it returns
+  }
 
  private:
   void OnTimer() override { Wake(); }
 
-  Executor& executor_;
-  const uint64_t until_ns_;
   Runnable* task_ = nullptr;
 };
 
 class [[nodiscard]] StoppableSleepAwaiter final : public SleepAwaiter, private StopCallback {
  public:
-  StoppableSleepAwaiter(Executor& executor, uint64_t deadline_ns, const StopToken& token)
-      : SleepAwaiter(executor, deadline_ns), stopped_(!token.Register(*this)) {}
+  StoppableSleepAwaiter(uint64_t deadline_ns, const StopToken& token)
+      : SleepAwaiter(deadline_ns), stopped_(!token.Register(*this)) {}
 
   bool await_ready() const noexcept { return stopped_; }
   absl::Status await_resume() const noexcept {
@@ -66,7 +65,7 @@ class [[nodiscard]] StoppableSleepAwaiter final : public SleepAwaiter, private S
   void OnStop() override {
     stopped_ = true;
     if (!armed()) return;  // not asleep yet, or awake already
-    executor().CancelTimer(*this);
+    Executor::Current()->CancelTimer(*this);
     Wake();
   }
 
@@ -81,14 +80,13 @@ class [[nodiscard]] StoppableSleepAwaiter final : public SleepAwaiter, private S
 inline auto Sleep(std::chrono::nanoseconds duration) {
   Executor* const executor = Executor::Current();
   IOENGINE_CHECK(executor != nullptr, "Sleep outside of a shard's task");
-  return internal::SleepAwaiter(*executor, DeadlineAfter(*executor, duration));
+  return internal::SleepAwaiter(DeadlineAfter(*executor, duration));
 }
 
 // `co_await SleepUntil(deadline_ns)`: the same, until a time of the shard's clock.
 inline auto SleepUntil(uint64_t deadline_ns) {
-  Executor* const executor = Executor::Current();
-  IOENGINE_CHECK(executor != nullptr, "SleepUntil outside of a shard's task");
-  return internal::SleepAwaiter(*executor, deadline_ns);
+  IOENGINE_CHECK(Executor::Current() != nullptr, "SleepUntil outside of a shard's task");
+  return internal::SleepAwaiter(deadline_ns);
 }
 
 // `absl::Status status = co_await Sleep(5ms, CurrentStopToken())`: ends early, and gives Cancelled,
@@ -96,7 +94,7 @@ inline auto SleepUntil(uint64_t deadline_ns) {
 inline auto Sleep(std::chrono::nanoseconds duration, const StopToken& token) {
   Executor* const executor = Executor::Current();
   IOENGINE_CHECK(executor != nullptr, "Sleep outside of a shard's task");
-  return internal::StoppableSleepAwaiter(*executor, DeadlineAfter(*executor, duration), token);
+  return internal::StoppableSleepAwaiter(DeadlineAfter(*executor, duration), token);
 }
 
 }  // namespace ioengine

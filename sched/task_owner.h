@@ -14,28 +14,25 @@ class TaskContext;
 // Shard: the task's.
 class TaskOwner {
  public:
-  explicit TaskOwner(TaskContext* context) : context_(context) {}
+  TaskOwner() = default;
   TaskOwner(const TaskOwner&) = delete;
   TaskOwner& operator=(const TaskOwner&) = delete;
 
   // The task returned; its result is in its promise, and its locals are gone. Returns what is to
   // run next on this stack: null for nothing.
   //
-  // Where the owner destroys the task's frame by itself (kFrameIsOurs) the task stays suspended at
-  // its end; otherwise the frame destroys itself when this has returned.
+  // Where the owner keeps the task's frame the task stays suspended at its end; otherwise the frame
+  // destroys itself when this has returned.
   virtual std::coroutine_handle<> OnTaskDone(Runnable& task) noexcept = 0;
 
   // Whether the frame of a task that returned is kept for the owner, who destroys it.
   virtual bool keeps_frame() const noexcept = 0;
 
   // Deadline and stop of the task; null when it has none.
-  TaskContext* context() const { return context_; }
+  virtual TaskContext* context() noexcept = 0;
 
  protected:
   ~TaskOwner() = default;
-
- private:
-  TaskContext* const context_;
 };
 
 }  // namespace ioengine

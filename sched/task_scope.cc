@@ -5,10 +5,11 @@
 namespace ioengine {
 
 // A scope's side of one task. It comes from the shard's pool and returns there when the task ends.
-class TaskScope::Child final : public TaskOwner, public ListLink {
+// 40 bytes; there may be very many.
+class TaskScope::Child : public TaskOwner, public ListLink {
  public:
-  Child(TaskScope& scope, Runnable& task, StatusTaker taker)
-      : TaskOwner(&scope.context_), scope_(scope), task_(task), take_status_(taker) {}
+  Child(TaskScope& scope, Runnable& task) : scope_(scope), task_(task) {}
+  virtual ~Child() = default;
 
   static void* operator new(size_t size_bytes) { return FramePool::AllocateNode(size_bytes); }
   static void operator delete(void* child, size_t size_bytes) {
@@ -16,18 +17,30 @@ class TaskScope::Child final : public TaskOwner, public ListLink {
   }
 
   Runnable& task() const { return task_; }
-  StatusTaker take_status() const { return take_status_; }
 
+ protected:
+  TaskContext* context() noexcept override { return &scope_.context_; }
   bool keeps_frame() const noexcept override { return false; }
-  std::coroutine_handle<> OnTaskDone(Runnable& task) noexcept override {
-    scope_.OnChildDone(*this, task);
+  std::coroutine_handle<> OnTaskDone(Runnable& /*task*/) noexcept override {
+    scope_.OnChildDone(*this, absl::OkStatus());
     return nullptr;
   }
 
- private:
   TaskScope& scope_;
+
+ private:
   Runnable& task_;
-  const StatusTaker take_status_;
+};
+
+class TaskScope::StatusChild final : public Child {
+ public:
+  using Child::Child;
+
+ private:
+  std::coroutine_handle<> OnTaskDone(Runnable& task) noexcept override {
+    scope_.OnChildDone(*this, static_cast<internal::TaskPromise<absl::Status>&>(task).TakeResult());
+    return nullptr;
+  }
 };
 
 TaskScope::TaskScope(Executor& executor, const TaskScopeOptions& options)
@@ -46,16 +59,12 @@ TaskScope::~TaskScope() {
   DestroyChildren();
 }
 
-absl::Status TaskScope::TakeStatus(Runnable& task) {
-  return static_cast<internal::TaskPromise<absl::Status>&>(task).TakeResult();
-}
-
-void TaskScope::Start(Runnable& task, std::optional<ClassId> class_id, StatusTaker take_status) {
+void TaskScope::Start(Runnable& task, std::optional<ClassId> class_id, bool gives_status) {
   IOENGINE_CHECK(Executor::Current() == &executor_,
                  "Spawn from a thread that does not run this executor");
   const ClassId id = class_id.value_or(executor_.current_class());
   IOENGINE_CHECK(executor_.FindClass(id) != nullptr, "Spawn in a class that was not created");
-  auto* const child = new Child(*this, task, take_status);
+  Child* const child = gives_status ? new StatusChild(*this, task) : new Child(*this, task);
   children_.PushBack(*child);
   ++size_;
   task.EndInOwner(*child);
@@ -63,11 +72,9 @@ void TaskScope::Start(Runnable& task, std::optional<ClassId> class_id, StatusTak
   executor_.MakeRunnable(task);
 }
 
-void TaskScope::OnChildDone(Child& child, Runnable& task) {
-  absl::Status status;
-  if (child.take_status() != nullptr) status = child.take_status()(task);
+void TaskScope::OnChildDone(Child& child, absl::Status status) {
   // Its arguments are still to be destroyed, and may ask for the task's context.
-  task.EndDetached();
+  child.task().EndDetached();
   delete &child;
   --size_;
   if (!status.ok()) {

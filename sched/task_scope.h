@@ -53,10 +53,10 @@ class TaskScope {
   // Makes `task` runnable in `class_id`, or in the class of the task that runs. Its error, if it
   // has one, is Join's. Cost: one allocation from the shard's free lists.
   void Spawn(Task<void> task, std::optional<ClassId> class_id = std::nullopt) {
-    Start(internal::TaskAccess::Release(std::move(task)), class_id, nullptr);
+    Start(internal::TaskAccess::Release(std::move(task)), class_id, false);
   }
   void Spawn(Task<absl::Status> task, std::optional<ClassId> class_id = std::nullopt) {
-    Start(internal::TaskAccess::Release(std::move(task)), class_id, &TakeStatus);
+    Start(internal::TaskAccess::Release(std::move(task)), class_id, true);
   }
 
   // Suspends until no child is left; not at all when there is none. Gives the first error of a
@@ -78,6 +78,7 @@ class TaskScope {
 
  private:
   class Child;
+  class StatusChild;
 
   // Lives in the frame of the task that joins; leaves the scope when that is destroyed first.
   class [[nodiscard]] JoinAwaiter {
@@ -105,11 +106,8 @@ class TaskScope {
     Runnable* task_ = nullptr;  // while it waits
   };
 
-  using StatusTaker = absl::Status (*)(Runnable& task);
-  static absl::Status TakeStatus(Runnable& task);
-
-  void Start(Runnable& task, std::optional<ClassId> class_id, StatusTaker take_status);
-  void OnChildDone(Child& child, Runnable& task);
+  void Start(Runnable& task, std::optional<ClassId> class_id, bool gives_status);
+  void OnChildDone(Child& child, absl::Status status);
   void CheckNotOwnChild() const;
   void DestroyChildren();
   void WakeJoiner();

@@ -28,7 +28,7 @@
 //
 // Cascades. When tick_ gets to the beginning of a slot at level l > 0, the slot's timers agree with
 // tick_ in digit l and all above, so that Place puts each of them at a lower level, which is the
-// bound of eight cascades per timer. All lower levels are empty then, because they come first. So
+// bound of seven cascades per timer. All lower levels are empty then, because they come first. So
 // timers of one tick, which are always in one slot, by 1, stay in the order of their arming.
 //
 // OnTimer runs while tick_ is on its way to the tick of now_ns_. What it arms is either after
@@ -36,10 +36,15 @@
 //
 // An idle shard need not wake up for a cascade: Advance is right after any jump, so NextEventNs
 // gives the earliest deadline where it is known. It is lost when the first slot of a level goes and
-// others remain: their earliest would have to be searched for, or kept per slot (4.5 KiB). Then the
+// others remain: their earliest would have to be searched for, or kept per slot (4 KiB). Then the
 // beginning of the next slot has to do, at the price of one early wake-up for a slot.
 
 namespace ioengine {
+namespace {
+
+constexpr size_t kCacheLineBytes = 64;
+
+}  // namespace
 
 TimerWheel::TimerWheel(uint64_t now_ns) : now_ns_(now_ns), tick_(now_ns >> kTickBits) {
   earliest_ns_.fill(kNever);
@@ -188,7 +193,14 @@ void TimerWheel::TakeDue(Position position) {
 // Requires tick_ at the beginning of the slot, which is above level 0.
 void TimerWheel::Cascade(Position position) {
   IntrusiveList<Timer>& slot = slots_[position.level][position.slot];
-  while (!slot.empty()) Place(slot.PopFront());
+  while (!slot.empty()) {
+    Timer& timer = slot.PopFront();
+    // It fires within milliseconds, and what it wakes, the coroutine in whose frame it lives, was
+    // last touched when it was armed.
+    __builtin_prefetch(reinterpret_cast<const char*>(&timer) - kCacheLineBytes);
+    __builtin_prefetch(reinterpret_cast<const char*>(&timer) + kCacheLineBytes);
+    Place(timer);
+  }
   MarkEmpty(position);
 }
 

@@ -24,7 +24,7 @@ namespace internal {
 // context and class.
 class TaskGroup final : public TaskOwner {
  public:
-  TaskGroup() : TaskOwner(TaskContext::Current()) {}
+  TaskGroup() : context_(TaskContext::Current()) {}
 
   // `waiter` goes on when `count` tasks are done.
   void Wait(Runnable& waiter, size_t count) {
@@ -40,6 +40,7 @@ class TaskGroup final : public TaskOwner {
   }
 
  private:
+  TaskContext* context() noexcept override { return context_; }
   bool keeps_frame() const noexcept override { return true; }
   std::coroutine_handle<> OnTaskDone(Runnable& /*task*/) noexcept override {
     // More than were waited for can be done when they ended before the waiter's turn came.
@@ -48,6 +49,7 @@ class TaskGroup final : public TaskOwner {
     return waiter_->handle();
   }
 
+  TaskContext* const context_;
   Runnable* waiter_ = nullptr;
   size_t left_ = 0;
 };

@@ -23,9 +23,9 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Not;
 
-constexpr uint64_t kTickNs = 1024;
+constexpr uint64_t kTickNs = 65'536;
 constexpr uint64_t kMax = UINT64_MAX;
-constexpr int kLevels = 9;
+constexpr int kLevels = 8;
 
 static_assert(sizeof(Timer) <= 40);
 static_assert(sizeof(TimerWheel) <= 10'000);
@@ -49,7 +49,7 @@ class TestTimer final : public Timer {
 };
 
 // Where a slot at `level` begins, `slots` after 0.
-uint64_t SlotNs(int level, uint64_t slots) { return slots << (10 + 6 * level); }
+uint64_t SlotNs(int level, uint64_t slots) { return slots << (16 + 6 * level); }
 
 TEST(TimerWheelTest, IsEmptyAtFirst) {
   TimerWheel wheel(5);
