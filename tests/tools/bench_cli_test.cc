@@ -20,6 +20,7 @@
 #include <filesystem>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -133,6 +134,40 @@ TEST_F(BenchCliTest, MeasuresEveryWorkloadAndRemovesItsFile) {
       EXPECT_GT(result.at("value"), 0) << result;
     }
   }
+}
+
+// The metrics of a suite that a short run of it gave.
+std::set<std::string> MetricsIn(const nlohmann::json& report, const std::string& suite) {
+  std::set<std::string> found;
+  for (const nlohmann::json& result : report.at("results")) {
+    EXPECT_EQ(result.at("suite"), suite);
+    EXPECT_GE(result.at("max"), result.at("min"));
+    found.insert(result.at("metric"));
+  }
+  return found;
+}
+
+TEST_F(BenchCliTest, SuitesWithoutADiskGiveEachOfTheirMetrics) {
+  for (const std::string suite : {"sched", "timer"}) {
+    const std::string json_path = files_.File(suite + ".json");
+    const Finished run = Run({suite, "--duration=50ms", "--repetitions=2", "--json=" + json_path});
+    ASSERT_EQ(run.exit_status, 0) << run.errors;
+    std::set<std::string> all;
+    for (const Metric& metric : Metrics()) {
+      if (metric.suite == suite) all.insert(std::string(metric.name));
+    }
+    EXPECT_EQ(MetricsIn(nlohmann::json::parse(ReadFile(json_path)), suite), all);
+  }
+}
+
+TEST_F(BenchCliTest, SuitesWithoutADiskSayWhatIsWrongWithTheirFlags) {
+  const Finished unknown = Run({"sched", "--workloads=switch,nothing"});
+  EXPECT_EQ(unknown.exit_status, 2);
+  EXPECT_THAT(unknown.errors, HasSubstr("'nothing': known are switch,spawn,parked"));
+  EXPECT_EQ(Run({"timer", "surplus"}).exit_status, 2);
+  const Finished help = Run({"sched", "--help"});
+  EXPECT_EQ(help.exit_status, 0);
+  EXPECT_THAT(help.output, HasSubstr("isolation"));
 }
 
 TEST_F(BenchCliTest, VerifiesOverShards) {
