@@ -32,7 +32,7 @@ struct TaskScopeOptions {
 //
 //   TaskScope scope(executor);
 //   for (…) scope.Spawn(Work(…));
-//   co_await scope.Join();
+//   absl::Status status = co_await scope.Join();
 //
 //                 Spawn                  the last child ends
 //   no children ────────► children run ─────────────────────► no children (a Join goes on)

@@ -99,7 +99,7 @@ Task<absl::StatusOr<ShardOutcome>> ShardRun::Run() {
   const uint64_t start_ns = clock.NowNs();
   TaskScope workers(shard_.executor());
   for (DmaBuffer& buffer : buffers) workers.Spawn(Work(std::move(buffer)));
-  co_await workers.Join();
+  (co_await workers.Join()).IgnoreError();  // each keeps its own errors
   outcome_.elapsed_s = static_cast<double>(clock.NowNs() - start_ns) * 1e-9;
 
   absl::Status closed = co_await file_.Close();
@@ -246,7 +246,7 @@ Task<absl::Status> LayOutFile(Shard& shard, std::string path, uint64_t size_byte
 
   TaskScope writers(shard.executor());
   for (int i = 0; i < kWriters; ++i) writers.Spawn(WriteLayout(shard, layout));
-  co_await writers.Join();
+  (co_await writers.Join()).IgnoreError();  // they keep their errors in `layout`
   if (layout.status.ok()) layout.status = co_await layout.file.Fdatasync();
   absl::Status closed = co_await layout.file.Close();
   layout.status.Update(closed);

@@ -19,7 +19,8 @@ WorkloadFunction Switch(int tasks);
 // tasks_per_s of tasks that return at once, spawned into a scope `batch` at a time and joined.
 WorkloadFunction SpawnAndJoin(int batch);
 
-// bytes_per_task of detached tasks that wait for an Event: what the process grows by.
+// bytes_per_task of detached tasks that wait for an Event: what the shard's memory for frames grows
+// by, which is all that they take.
 WorkloadFunction Parked(int tasks);
 
 // check_ns: a MaybeYield that does not suspend, in a loop beside the same loop without it.
