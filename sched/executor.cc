@@ -161,7 +161,9 @@ void Executor::Spawn(Task<void> task, std::optional<ClassId> class_id) {
 
 void Executor::Activate(TaskQueue& queue) {
   classes_.Activate(queue, now_ns_);
-  if (running_ != nullptr && classes_.Preempts(queue, *running_)) preemption_.Request();
+  if (running_ == nullptr) return;
+  preemption_.BePrecise();
+  if (classes_.Preempts(queue, *running_)) preemption_.Request();
 }
 
 void Executor::ArmTimer(Timer& timer, uint64_t deadline_ns) {
@@ -208,8 +210,9 @@ void Executor::RunSlices() {
   while (TaskQueue* const queue = classes_.TakeNext(now_ns_)) {
     const uint64_t begin_ns = now_ns_;
     const uint64_t until_timer_ns = next_timer_ns_ - std::min(begin_ns, next_timer_ns_);
-    preemption_.BeginSlice(begin_ns,
-                           std::min(kSliceNs, std::max(until_timer_ns, kMinTimerSliceNs)));
+    const bool alone = !classes_.any_active() && until_timer_ns >= kSliceNs;
+    preemption_.BeginSlice(begin_ns, std::min(kSliceNs, std::max(until_timer_ns, kMinTimerSliceNs)),
+                           alone);
     running_ = queue;
     const bool go_on = RunSlice(*queue);
     running_ = nullptr;

@@ -1,6 +1,7 @@
 #include "ioengine/sched/preemption.h"
 
 #include <algorithm>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <x86intrin.h>
@@ -21,13 +22,14 @@ constexpr uint64_t kFlagToleranceNs = 10'000;
 Preemption::Preemption(Poller& poller, const Clock& clock)
     : poller_(poller),
       clock_(clock),
+      real_(clock.is_real()),
       flag_(clock.is_real() ? poller.flag() : Poller::Flag()),
       known_ns_(clock.NowNs()),
       known_ticks_(Ticks()) {}
 
 uint64_t Preemption::Ticks() const {
 #if defined(__x86_64__)
-  if (clock_.is_real()) [[likely]] {
+  if (real_) [[likely]] {
     return __rdtsc();
   }
 #endif
@@ -43,12 +45,18 @@ void Preemption::Calibrate(uint64_t now_ns, uint64_t ticks) {
   known_ticks_ = ticks;
 }
 
-void Preemption::BeginSlice(uint64_t now_ns, uint64_t limit_ns) {
+uint64_t Preemption::InTicks(uint64_t ns) const {
+  return static_cast<uint64_t>(static_cast<double>(ns) * ticks_per_ns_);
+}
+
+void Preemption::BeginSlice(uint64_t now_ns, uint64_t limit_ns, bool alone) {
+  alone_ = alone;
+  questions_to_skip_ = 0;
   begin_ns_ = now_ns;
   limit_ns_ = limit_ns;
-  begin_ticks_ = Ticks();
-  if (clock_.is_real()) Calibrate(now_ns, begin_ticks_);
-  limit_ticks_ = static_cast<uint64_t>(static_cast<double>(limit_ns) * ticks_per_ns_);
+  begin_ticks_ = looked_ticks_ = Ticks();
+  if (real_) Calibrate(now_ns, begin_ticks_);
+  limit_ticks_ = InTicks(limit_ns);
   requested_ = false;
   const bool flagged = poller_.flag_armed() &&
                        flag_due_ns_ <= now_ns + limit_ns + kFlagToleranceNs && !FlagIsRaised();
@@ -58,19 +66,27 @@ void Preemption::BeginSlice(uint64_t now_ns, uint64_t limit_ns) {
 void Preemption::LimitTo(uint64_t time_ns) {
   const uint64_t limit_ns = time_ns - std::min(begin_ns_, time_ns);
   if (limit_ns >= limit_ns_) return;
+  BePrecise();
   limit_ns_ = limit_ns;
-  limit_ticks_ = static_cast<uint64_t>(static_cast<double>(limit_ns) * ticks_per_ns_);
+  limit_ticks_ = InTicks(limit_ns);
   if (flag_due_ns_ > time_ns + kFlagToleranceNs) LookAtCounter();
 }
 
 bool Preemption::Decide() {
   if (requested_) return true;
-  const uint64_t elapsed = Ticks() - begin_ticks_;
+  if (questions_to_skip_ > 0) {
+    --questions_to_skip_;
+    return false;
+  }
+  const uint64_t ticks = Ticks();
+  const uint64_t since_last = ticks - std::exchange(looked_ticks_, ticks);
+  if (alone_ && since_last < InTicks(kCloseNs)) questions_to_skip_ = kSkippedQuestions;
+  const uint64_t elapsed = ticks - begin_ticks_;
   if (elapsed >= limit_ticks_) return true;
+  if (FlagIsRaised()) return elapsed >= InTicks(kMinSliceNs);
+  if (flag_.word == nullptr || elapsed < InTicks(kArmAfterNs) || poller_.flag_armed()) return false;
   const auto elapsed_ns = static_cast<uint64_t>(static_cast<double>(elapsed) / ticks_per_ns_);
-  if (FlagIsRaised()) return elapsed_ns >= kMinSliceNs;
-  if (elapsed_ns < kArmAfterNs || flag_.word == nullptr || poller_.flag_armed()) return false;
-  if (!poller_.ArmFlag(limit_ns_ - elapsed_ns)) return false;
+  if (!poller_.ArmFlag(limit_ns_ - std::min(elapsed_ns, limit_ns_))) return false;
   flag_due_ns_ = begin_ns_ + limit_ns_;
   LookAtFlag();
   return false;
