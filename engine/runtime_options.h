@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "ioengine/io/backend.h"
 #include "ioengine/numa/placement.h"
+#include "ioengine/sched/stall.h"
 
 namespace ioengine {
 
@@ -36,6 +37,9 @@ struct RuntimeOptions {
   // How long an idle shard looks for work before it sleeps. Microseconds. Spinning saves the
   // wake-up, and costs that much CPU each time a shard has nothing to do.
   uint32_t idle_spin_us = 0;
+
+  // Tasks that keep a shard for too long are reported, on that shard. Default: none.
+  StallOptions stall = {};
 
   // InvalidArgument, naming the field, when a value cannot be used.
   absl::Status Validate() const;

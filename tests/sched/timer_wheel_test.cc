@@ -138,10 +138,11 @@ TEST(TimerWheelTest, OrderIsOverdueThenTickThenArming) {
     arm(deadline);
   }
   wheel.Advance(tick - 500'000);  // `tick` is nearer now than when the first were armed
-  for (const uint64_t deadline : {tick + 5, tick - 400'000, uint64_t{9}, uint64_t{4}}) arm(deadline);
+  for (const uint64_t deadline : {tick + 5, tick - 400'000, uint64_t{9}, uint64_t{4}})
+    arm(deadline);
   wheel.Advance(kMax);
-  EXPECT_THAT(fired, ElementsAre(now + 1, 9, 4, tick - 400'000, tick - 1, tick + 7, tick + 3, tick + 5,
-                                 SlotNs(7, 3)));
+  EXPECT_THAT(fired, ElementsAre(now + 1, 9, 4, tick - 400'000, tick - 1, tick + 7, tick + 3,
+                                 tick + 5, SlotNs(7, 3)));
 }
 
 TEST(TimerWheelTest, ReArmingForgetsTheFormerDeadline) {
