@@ -1,0 +1,252 @@
+// Semaphore and Mutex: fairness, bounds, and units of tasks that are destroyed.
+
+#include "ioengine/sched/semaphore.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ioengine/sched/mutex.h"
+#include "ioengine/sched/yield.h"
+#include "ioengine/tests/sched/test_shard.h"
+
+namespace ioengine {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+using Log = std::vector<std::string>;
+
+// Takes `count` units, holds them for `yields`, and gives them back.
+Task<> Hold(Semaphore* semaphore, size_t count, int yields, Log* log, std::string name) {
+  const Semaphore::Units units = co_await semaphore->Acquire(count);
+  EXPECT_EQ(units.count(), count);
+  log->push_back("+" + name);
+  for (int i = 0; i < yields; ++i) co_await Yield();
+  log->push_back("-" + name);
+}
+
+TEST(SemaphoreTest, OneThatAsksForManyIsNotPassedByThoseThatAskForFew) {
+  TestShard shard;
+  Semaphore semaphore(3);
+  Log log;
+  shard.Run([&] {
+    shard.executor().Spawn(Hold(&semaphore, 2, 3, &log, "a"));
+    shard.executor().Spawn(Hold(&semaphore, 3, 0, &log, "all"));
+    shard.executor().Spawn(Hold(&semaphore, 1, 0, &log, "one"));  // would fit beside a
+  });
+  EXPECT_THAT(log, ElementsAre("+a", "-a", "+all", "-all", "+one", "-one"));
+  EXPECT_EQ(semaphore.available(), 3u);
+  EXPECT_EQ(semaphore.times_full(), 2u);
+}
+
+TEST(SemaphoreTest, GivesWhatFitsAtOnce) {
+  TestShard shard;
+  Semaphore semaphore(4);
+  Log log;
+  shard.Run([&] {
+    for (const char* name : {"a", "b"}) {
+      shard.executor().Spawn(Hold(&semaphore, 2, 1, &log, name));
+    }
+  });
+  EXPECT_THAT(log, ElementsAre("+a", "+b", "-a", "-b"));
+  EXPECT_EQ(semaphore.times_full(), 0u);
+}
+
+TEST(SemaphoreTest, TryAcquireTakesNothingFromThoseThatWait) {
+  TestShard shard;
+  Semaphore semaphore(2);
+  Log log;
+  shard.Run([&] {
+    std::optional<Semaphore::Units> units = semaphore.TryAcquire();
+    ASSERT_TRUE(units.has_value());
+    EXPECT_FALSE(semaphore.TryAcquire(2).has_value());
+    shard.executor().Spawn(Hold(&semaphore, 2, 0, &log, "both"));
+    shard.executor().Spawn([](Semaphore* of, Semaphore::Units held) -> Task<> {
+      EXPECT_TRUE(of->has_waiters());
+      EXPECT_EQ(of->available(), 1u);
+      EXPECT_FALSE(of->TryAcquire().has_value()) << "somebody waits for it";
+      held.Release();
+      held.Release();  // nothing is left to give back
+      EXPECT_EQ(held.count(), 0u);
+      co_return;
+    }(&semaphore, *std::move(units)));
+  });
+  EXPECT_THAT(log, ElementsAre("+both", "-both"));
+  EXPECT_EQ(semaphore.available(), 2u);
+}
+
+TEST(SemaphoreTest, UnitsMoveAndSwap) {
+  TestShard shard;
+  Semaphore semaphore(3);
+  shard.Run([&] {
+    Semaphore::Units one = *semaphore.TryAcquire(1);
+    Semaphore::Units two = *semaphore.TryAcquire(2);
+    one = std::move(two);
+    EXPECT_EQ(one.count(), 2u);
+    two.Release();
+    EXPECT_EQ(semaphore.available(), 1u);
+    const Semaphore::Units moved(std::move(one));
+    EXPECT_EQ(moved.count(), 2u);
+    EXPECT_EQ(semaphore.available(), 1u);
+  });
+  EXPECT_EQ(semaphore.available(), 3u);
+}
+
+TEST(SemaphoreTest, AWaiterThatIsDestroyedInFrontLetsTheNextOnePass) {
+  TestShard shard;
+  Semaphore semaphore(2);
+  Log log;
+  shard.Run([&] {
+    shard.executor().Spawn([](Executor* executor, Semaphore* of, Log* seen) -> Task<> {
+      const Semaphore::Units held = co_await of->Acquire(1);
+      TaskScope greedy(*executor);
+      greedy.Spawn(Hold(of, 2, 0, seen, "greedy"));
+      TaskScope modest(*executor);
+      modest.Spawn(Hold(of, 1, 0, seen, "modest"));
+      co_await Yield();
+      EXPECT_THAT(*seen, IsEmpty());
+      greedy.Cancel();
+      EXPECT_TRUE((co_await modest.Join()).ok());
+    }(&shard.executor(), &semaphore, &log));
+  });
+  EXPECT_THAT(log, ElementsAre("+modest", "-modest"));
+}
+
+TEST(SemaphoreTest, UnitsOfATaskThatIsDestroyedBeforeItGoesOnPassToTheNext) {
+  TestShard shard;
+  Semaphore semaphore(1);
+  Log log;
+  shard.Run([&] {
+    shard.executor().Spawn([](Executor* executor, Semaphore* of, Log* seen) -> Task<> {
+      Semaphore::Units held = co_await of->Acquire();
+      TaskScope victim(*executor);
+      victim.Spawn(Hold(of, 1, 0, seen, "victim"));
+      TaskScope next(*executor);
+      next.Spawn(Hold(of, 1, 0, seen, "next"));
+      co_await Yield();
+      held.Release();  // they are the victim's now, which has not run yet
+      EXPECT_EQ(of->available(), 0u);
+      victim.Cancel();
+      EXPECT_TRUE((co_await next.Join()).ok());
+    }(&shard.executor(), &semaphore, &log));
+  });
+  EXPECT_THAT(log, ElementsAre("+next", "-next"));
+  EXPECT_EQ(semaphore.available(), 1u);
+}
+
+TEST(SemaphoreTest, ItsEndLeavesItsWaitersToTheirOwner) {
+  TestShard shard;
+  auto semaphore = std::make_unique<Semaphore>(1);
+  Log log;
+  shard.Run([&] {
+    shard.executor().Spawn([](std::unique_ptr<Semaphore>* of, Log* seen, Executor* on) -> Task<> {
+      Semaphore::Units held = co_await (*of)->Acquire();
+      on->Spawn(Hold(of->get(), 1, 0, seen, "never"));
+      co_await Yield();
+      // Given back only when nobody waits any more: by the end of the waiters, not of the holder.
+      std::move(held).Release();
+    }(&semaphore, &log, &shard.executor()));
+  });
+  semaphore.reset();
+  EXPECT_THAT(log, ElementsAre("+never", "-never"));
+}
+
+TEST(SemaphoreTest, AgreesWithAModelOfItsQueue) {
+  for (unsigned seed = 1; seed <= 30; ++seed) {
+    TestShard shard(TimeKind::kSimulated, {.shuffle_seed = seed});
+    Semaphore semaphore(5);
+    size_t in_use = 0;
+    int finished = 0;
+    constexpr int kTasks = 60;
+    shard.Run([&] {
+      std::mt19937 random(seed);
+      for (int i = 0; i < kTasks; ++i) {
+        const auto use = [](Semaphore* of, size_t count, int yields, size_t* used,
+                            int* done) -> Task<> {
+          for (int round = 0; round < 3; ++round) {
+            const Semaphore::Units units = co_await of->Acquire(count);
+            *used += count;
+            EXPECT_LE(*used, of->total());
+            EXPECT_EQ(*used <= of->total() - of->available(), true);
+            for (int j = 0; j < yields; ++j) co_await Yield();
+            *used -= count;
+          }
+          ++*done;
+        };
+        shard.executor().Spawn(
+            use(&semaphore, random() % 6, static_cast<int>(random() % 4), &in_use, &finished));
+      }
+    });
+    EXPECT_EQ(finished, kTasks) << "seed " << seed;
+    EXPECT_EQ(semaphore.available(), 5u);
+  }
+}
+
+TEST(SemaphoreDeathTest, MoreUnitsThanThereAre) {
+  Semaphore semaphore(2);
+  EXPECT_DEATH(static_cast<void>(semaphore.Acquire(3)), "asked for more units than it has");
+}
+
+TEST(SemaphoreDeathTest, DestructionWhileUnitsAreHeld) {
+  auto semaphore = std::make_unique<Semaphore>(2);
+  const std::optional<Semaphore::Units> units = semaphore->TryAcquire();
+  EXPECT_DEATH(semaphore.reset(), "destroyed while tasks hold units of it");
+}
+
+TEST(MutexTest, LetsOneInAtATimeInTheOrderOfAsking) {
+  TestShard shard;
+  Mutex mutex;
+  Log log;
+  const auto enter = [](Mutex* of, Log* seen, std::string name) -> Task<> {
+    const Mutex::Guard guard = co_await of->Lock();
+    seen->push_back("+" + name);
+    co_await Yield();
+    EXPECT_TRUE(of->locked());
+    EXPECT_FALSE(of->TryLock().has_value());
+    seen->push_back("-" + name);
+  };
+  shard.Run([&] {
+    for (const char* name : {"a", "b", "c"}) shard.executor().Spawn(enter(&mutex, &log, name));
+  });
+  EXPECT_THAT(log, ElementsAre("+a", "-a", "+b", "-b", "+c", "-c"));
+  EXPECT_FALSE(mutex.locked());
+}
+
+class SemaphoreCancelTest : public testing::TestWithParam<TimeKind> {};
+
+TEST_P(SemaphoreCancelTest, AtEveryAwaitAllUnitsComeBack) {
+  std::unique_ptr<Semaphore> semaphore;
+  Log log;
+  CancelSweep::Run(
+      GetParam(),
+      [&](TestShard& shard, TaskScope& victims) {
+        log.clear();
+        semaphore = std::make_unique<Semaphore>(3);
+        for (size_t count : {2, 3, 1, 2}) {
+          victims.Spawn(Hold(semaphore.get(), count, 2, &log, "victim"));
+          shard.executor().Spawn(Hold(semaphore.get(), count, 1, &log, "bystander"));
+        }
+      },
+      [&](bool ended) {
+        EXPECT_EQ(semaphore->available(), 3u);
+        EXPECT_FALSE(semaphore->has_waiters());
+        EXPECT_EQ(std::count(log.begin(), log.end(), "-bystander"), 4);
+        if (ended) {
+          EXPECT_EQ(std::count(log.begin(), log.end(), "-victim"), 4);
+        }
+      });
+}
+
+INSTANTIATE_TEST_SUITE_P(Time, SemaphoreCancelTest,
+                         testing::Values(TimeKind::kSimulated, TimeKind::kReal), TimeKindName);
+
+}  // namespace
+}  // namespace ioengine
