@@ -257,7 +257,8 @@ bool Executor::WorkWaitsOutside() const {
   return !inbox_.empty() || poller_.HasWork() || stop_requested_.load(std::memory_order_relaxed);
 }
 
-uint64_t Executor::SleepNs() const {
+uint64_t Executor::SleepNs() {
+  next_timer_ns_ = timers_.NextEventNs();  // the one that was next may have been cancelled
   if (next_timer_ns_ == TimerWheel::kNever) return Poller::kForever;
   const uint64_t wake_at_ns = wake_budget_.WakeAtNs(next_timer_ns_);
   return wake_at_ns - std::min(wake_at_ns, clock_.NowNs());

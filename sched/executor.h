@@ -221,7 +221,7 @@ class Executor {
   void Idle();
   bool SpinFindsWork(uint64_t spin_ns);
   bool AnyPollerHasWork();
-  uint64_t SleepNs() const;
+  uint64_t SleepNs();
   void Sleep();
   bool PrepareToSleep();
   void WokeUp();
