@@ -74,7 +74,7 @@ class StopToken {
     return *this;
   }
   ~StopToken() {
-    if (state_ != nullptr && --state_->references == 0) delete state_;
+    if (state_ != nullptr) Release(*state_);
   }
 
   // Cost: one load.
@@ -99,6 +99,9 @@ class StopToken {
   explicit StopToken(internal::StopState* state) : state_(state) {
     if (state_ != nullptr) ++state_->references;
   }
+
+  // Not inline: g++ 12 takes what it would inline for uses of freed memory.
+  static void Release(internal::StopState& state);
 
   internal::StopState* state_ = nullptr;
 };
