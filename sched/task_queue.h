@@ -13,7 +13,7 @@ namespace ioengine {
 // What a class is made with.
 struct TaskQueueOptions {
   // For statistics and for the report of a stall.
-  std::string name;
+  std::string name = {};
   // When several classes have something to run, each gets CPU time in proportion to its shares.
   // 1 to 1000. Executor::SetShares changes them at any time.
   uint32_t shares = 100;
