@@ -119,8 +119,9 @@ class Executor {
   PumpOutcome Pump(uint64_t max_ns);
 
   // Readable when an executor whose Pump gave kIdle has something to do: for poll, epoll and the
-  // like, level-triggered. Stays the poller's. -1: this poller has none.
-  int fd() const { return poller_.fd(); }
+  // like, level-triggered. Stays the poller's. -1: this poller has none, or none is left. Before
+  // the first Pump, on its thread.
+  int fd() { return poller_.fd(); }
 
   // Makes Run (or the next Pump) return at the end of its turn; where it is not running, the next
   // Run returns at once. Any thread. The poller is not used after Run has returned.

@@ -54,7 +54,7 @@ class Poller {
   // passed. Then Poll takes what came. False when there is something for Poll already.
   virtual bool PrepareWait(uint64_t /*timeout_ns*/) { return false; }
   // For poll, epoll and the like; -1: this poller cannot be waited for in that way.
-  virtual int fd() const { return -1; }
+  virtual int fd() { return -1; }
 
   // Makes a Wait that is under way, or the next one, return soon. Any thread; async-signal-safe.
   // Cost: one system call.

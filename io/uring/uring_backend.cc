@@ -94,6 +94,7 @@ UringBackend::~UringBackend() {
   while (wake_armed_) Wait(kForever);
   ring_.reset();
   if (wake_fd_ >= 0) ::close(wake_fd_);
+  if (host_fd_ >= 0) ::close(host_fd_);
 }
 
 void UringBackend::Start(IoOperation& operation) {
@@ -232,6 +233,11 @@ unsigned UringBackend::DisarmFlag() {
 }
 
 bool UringBackend::PrepareWait(uint64_t timeout_ns) {
+  if (host_fd_ >= 0) {
+    // What it was raised for is taken by now, or found below.
+    uint64_t count;
+    [[maybe_unused]] const ssize_t size = ::read(host_fd_, &count, sizeof(count));
+  }
   if (!CatchUp() || HasCompletions()) return false;
   if (timeout_ns == 0 || !SetHostTimeout(timeout_ns)) return false;
   return !HasCompletions();
@@ -257,12 +263,23 @@ bool UringBackend::SetHostTimeout(uint64_t timeout_ns) {
   return true;
 }
 
-int UringBackend::fd() const { return ring_->get()->ring_fd; }
+int UringBackend::fd() {
+  if (host_fd_ >= 0) return host_fd_;
+  host_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (host_fd_ >= 0 && io_uring_register_eventfd(ring_->get(), host_fd_) != 0) {
+    ::close(host_fd_);
+    host_fd_ = -1;
+  }
+  return host_fd_;
+}
 
 void UringBackend::Wake() {
   const uint64_t one = 1;
   // Fails only when the counter is full of wake-ups that nobody has seen yet.
-  [[maybe_unused]] const ssize_t written = ::write(wake_fd_, &one, sizeof(one));
+  [[maybe_unused]] ssize_t written = ::write(wake_fd_, &one, sizeof(one));
+  // A host is told directly: a completion that the write to one eventfd brings about is signalled
+  // to another one only the first time (seen on Linux 6.18).
+  if (host_fd_ >= 0) written = ::write(host_fd_, &one, sizeof(one));
 }
 
 io_uring_sqe* UringBackend::NextSqe() {

@@ -55,7 +55,7 @@ class UringBackend final : public Backend {
   bool ArmFlag(uint64_t after_ns) override;
   bool flag_armed() const override { return flag_armed_; }
   bool PrepareWait(uint64_t timeout_ns) override;
-  int fd() const override;
+  int fd() override;
   void Wake() override;
 
  private:
@@ -96,6 +96,11 @@ class UringBackend final : public Backend {
   // A timeout is on the ring, or its completion waits to be taken: of ArmFlag, of PrepareWait.
   bool flag_armed_ = false;
   bool host_timeout_armed_ = false;
+
+  // Raised by the kernel for whatever Poll would find, for a host that waits for it. The ring's own
+  // descriptor would not do: with DEFER_TASKRUN it does not become readable by work that only waits
+  // to be collected. -1 until it is asked for.
+  int host_fd_ = -1;
 };
 
 }  // namespace ioengine

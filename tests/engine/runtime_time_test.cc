@@ -23,9 +23,7 @@ using std::chrono::milliseconds;
 using testing::HasSubstr;
 using testing::SizeIs;
 
-Task<int> TimerSlackNs(Shard& /*shard*/) {
-  co_return prctl(PR_GET_TIMERSLACK, 0UL, 0UL, 0UL, 0UL);
-}
+Task<int> TimerSlackNs(Shard& /*shard*/) { co_return prctl(PR_GET_TIMERSLACK, 0UL, 0UL, 0UL, 0UL); }
 
 TEST_F(RuntimeFixture, ItsThreadsWakeUpAtTheTimeThatTheyAskedFor) {
   EXPECT_EQ(runtime_->Submit(0, TimerSlackNs).Wait().value(), 1);

@@ -7,11 +7,14 @@
 
 namespace ioengine {
 
-size_t SleepingPoller::Wait(uint64_t /*timeout_ns*/) {
+size_t SleepingPoller::Wait(uint64_t timeout_ns) {
   std::unique_lock<std::mutex> lock(mutex_);
+  constexpr std::chrono::nanoseconds kLost = std::chrono::seconds(kLostAfterSeconds);
+  const bool for_ever = timeout_ns >= static_cast<uint64_t>(kLost.count());
   // Through the system clock: TSan (of g++ 12) does not know pthread_cond_clockwait.
-  const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(kLostAfterSeconds);
-  if (!woken_.wait_until(lock, deadline, [this] { return wake_; })) ++lost_wakeups_;
+  const auto deadline =
+      std::chrono::system_clock::now() + (for_ever ? kLost : std::chrono::nanoseconds(timeout_ns));
+  if (!woken_.wait_until(lock, deadline, [this] { return wake_; }) && for_ever) ++lost_wakeups_;
   wake_ = false;
   return 0;
 }

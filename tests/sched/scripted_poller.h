@@ -40,8 +40,8 @@ class ScriptedPoller final : public Poller {
   uint64_t last_timeout_ns = 0;
 };
 
-// Sleeps as a real one does: until a Wake, which may come first. A sleep of kLostAfterSeconds is
-// taken for a wake-up that was lost: it ends, and is counted.
+// Sleeps as a real one does: until a Wake, which may come first, or for the time that it is given.
+// A sleep of kLostAfterSeconds is taken for a wake-up that was lost: it ends, and is counted.
 class SleepingPoller final : public Poller {
  public:
   static constexpr int kLostAfterSeconds = 10;

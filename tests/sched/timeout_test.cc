@@ -212,6 +212,18 @@ TEST_P(TimeoutTest, CancelledAtEveryAwait) {
             (co_await Timeout(0ns, HoldAndSleep(log, 60us))).status().IgnoreError();
           }(&released));
         }
+        victims.Spawn([]() -> Task<> {
+          StopSource stop;
+          const auto work = [](StopSource source) -> Task<> {
+            co_await Sleep(50us);
+            co_await Yield();
+            co_await MaybeYield();
+            source.RequestStop();
+            co_await Sleep(1h);
+          };
+          EXPECT_EQ((co_await WithStop(stop.token(), work(stop))).code(),
+                    absl::StatusCode::kCancelled);
+        }());
         shard.executor().Spawn([](int* ended, Log* log) -> Task<> {
           EXPECT_FALSE((co_await Timeout(90us, HoldAndSleep(log, 1h))).ok());
           ++*ended;

@@ -1,0 +1,75 @@
+// Runtime: what is left after many lives, and what a child process is told.
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "absl/status/status.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ioengine/engine/runtime.h"
+#include "ioengine/sched/sleep.h"
+#include "ioengine/tests/engine/runtime_fixture.h"
+#include "ioengine/tests/io/test_directory.h"
+
+namespace ioengine {
+namespace {
+
+Task<int> GiveShard(Shard& shard) {
+  co_await Sleep(std::chrono::microseconds(10));
+  co_return static_cast<int>(shard.id());
+}
+
+void LiveOnce() {
+  const auto runtime = StartRuntime({.shard_count = 2, .buffer_pool_bytes = kSmallPoolBytes});
+  ASSERT_NE(runtime, nullptr);
+  EXPECT_EQ(runtime->Submit(1, GiveShard).Wait().value(), 1);
+}
+
+size_t Mappings() {
+  std::ifstream maps("/proc/self/maps");
+  return static_cast<size_t>(
+      std::count(std::istreambuf_iterator<char>(maps), std::istreambuf_iterator<char>(), '\n'));
+}
+
+TEST(RuntimeLifecycleTest, AThousandLivesLeaveNothing) {
+  for (int i = 0; i < 20; ++i) LiveOnce();
+  const int threads = 1;
+  ASSERT_TRUE(ThreadsFallTo(threads));
+  const int fds = CountOpenFds();
+  const size_t mappings = Mappings();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  for (int i = 0; i < 1000 && std::chrono::steady_clock::now() < end; ++i) LiveOnce();
+  EXPECT_TRUE(ThreadsFallTo(threads));
+  EXPECT_EQ(CountOpenFds(), fds);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they keep mappings
+  EXPECT_LE(Mappings(), mappings + 2) << "the allocator may have one or two arenas more";
+#else
+  static_cast<void>(mappings);
+#endif
+}
+
+TEST(RuntimeLifecycleTest, AChildProcessIsToldWhatToDo) {
+  const auto runtime = StartRuntime({.shard_count = 1, .buffer_pool_bytes = kSmallPoolBytes});
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const absl::Status status = runtime->Submit(0, GiveShard).Wait().status();
+    const bool said = status.code() == absl::StatusCode::kFailedPrecondition &&
+                      status.message().find("exec") != absl::string_view::npos;
+    _exit(said ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(runtime->Submit(0, GiveShard).Wait().value(), 0) << "the parent's goes on";
+}
+
+}  // namespace
+}  // namespace ioengine
