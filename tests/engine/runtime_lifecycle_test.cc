@@ -39,8 +39,8 @@ size_t Mappings() {
 }
 
 TEST(RuntimeLifecycleTest, AThousandLivesLeaveNothing) {
+  const int threads = CountThreads();
   for (int i = 0; i < 20; ++i) LiveOnce();
-  const int threads = 1;
   ASSERT_TRUE(ThreadsFallTo(threads));
   const int fds = CountOpenFds();
   const size_t mappings = Mappings();

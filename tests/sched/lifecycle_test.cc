@@ -26,7 +26,8 @@
 #include "ioengine/tests/sched/task_helpers.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/allocator_interface.h>
+// Of sanitizer/allocator_interface.h, which g++ does not bring.
+extern "C" size_t __sanitizer_get_current_allocated_bytes();
 #endif
 
 namespace ioengine {

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,7 +70,7 @@ TEST(StopTokenTest, ATokenOfNothingNeverStops) {
 }
 
 TEST(StopTokenTest, ATokenOutlivesItsSource) {
-  std::optional<StopSource> stop(std::in_place);
+  auto stop = std::make_unique<StopSource>();
   const StopToken token = stop->token();
   StopToken copy = token;
   stop->RequestStop();
