@@ -25,11 +25,7 @@ using testing::IsEmpty;
 
 using Log = std::vector<std::string>;
 
-class SleepTest : public testing::TestWithParam<TimeKind> {
- protected:
-  TestShard shard_{GetParam()};
-  Log log_;
-};
+using SleepTest = TimedTest;
 
 Task<> SleepAndNote(Executor* executor, nanoseconds duration, Log* log, std::string name) {
   const uint64_t begin_ns = executor->clock().NowNs();

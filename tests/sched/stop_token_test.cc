@@ -11,9 +11,9 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ioengine/sched/guarded_task.h"
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_context.h"
+#include "ioengine/sched/timeout.h"
 #include "ioengine/sched/yield.h"
 #include "ioengine/tests/sched/test_shard.h"
 

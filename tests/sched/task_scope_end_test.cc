@@ -22,11 +22,7 @@ using testing::ElementsAre;
 
 using Log = std::vector<std::string>;
 
-class TaskScopeEndTest : public testing::TestWithParam<TimeKind> {
- protected:
-  TestShard shard_{GetParam()};
-  Log log_;
-};
+using TaskScopeEndTest = TimedTest;
 
 Task<absl::Status> GiveAfter(nanoseconds duration, Log* log, absl::Status status) {
   const Probe probe(log, "~" + std::string(absl::StatusCodeToString(status.code())));

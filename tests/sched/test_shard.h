@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "ioengine/sched/clock.h"
@@ -90,6 +91,13 @@ class TestShard {
   SimulatedPoller simulated_poller_{clock_};
   RealTimePoller real_poller_;
   std::unique_ptr<Executor> executor_;
+};
+
+// A shard in the kind of time that is the parameter, and a log.
+class TimedTest : public testing::TestWithParam<TimeKind> {
+ protected:
+  TestShard shard_{GetParam()};
+  std::vector<std::string> log_;
 };
 
 // Ends tasks at every await. `scenario(shard, victims)` spawns tasks into the scope `victims` and

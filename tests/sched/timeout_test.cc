@@ -1,5 +1,7 @@
 // Timeout, WithDeadline and WithStop: what they give, and what is released when.
 
+#include "ioengine/sched/timeout.h"
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -13,8 +15,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ioengine/sched/event.h"
-#include "ioengine/sched/guarded_task.h"
 #include "ioengine/sched/sleep.h"
+#include "ioengine/sched/with_stop.h"
 #include "ioengine/sched/yield.h"
 #include "ioengine/tests/sched/test_shard.h"
 
@@ -28,11 +30,7 @@ using testing::IsEmpty;
 
 using Log = std::vector<std::string>;
 
-class TimeoutTest : public testing::TestWithParam<TimeKind> {
- protected:
-  TestShard shard_{GetParam()};
-  Log log_;
-};
+using TimeoutTest = TimedTest;
 
 template <typename T>
 Task<T> GiveAfter(nanoseconds duration, T value) {

@@ -12,8 +12,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ioengine/sched/guarded_task.h"
 #include "ioengine/sched/sleep.h"
+#include "ioengine/sched/timeout.h"
 #include "ioengine/sched/when_all.h"
 #include "ioengine/sched/when_any.h"
 #include "ioengine/sched/yield.h"
@@ -29,11 +29,7 @@ using testing::IsEmpty;
 
 using Log = std::vector<std::string>;
 
-class WhenTest : public testing::TestWithParam<TimeKind> {
- protected:
-  TestShard shard_{GetParam()};
-  Log log_;
-};
+using WhenTest = TimedTest;
 
 template <typename T>
 Task<T> GiveAfter(nanoseconds duration, T value) {

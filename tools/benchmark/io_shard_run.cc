@@ -8,31 +8,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/io/dma_file.h"
+#include "ioengine/sched/random.h"
 #include "ioengine/sched/task_scope.h"
 
 namespace ioengine::bench {
 namespace {
-
-// Marsaglia's xorshift64: offsets need to be spread, not unpredictable.
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed * 0x9e37'79b9'7f4a'7c15 + 0x2545'f491'4f6c'dd1d) {}
-
-  uint64_t Next() {
-    state_ ^= state_ << 13;
-    state_ ^= state_ >> 7;
-    state_ ^= state_ << 17;
-    return state_;
-  }
-
-  // Uniform in [0, bound), by multiplication instead of division (D. Lemire, 2019).
-  uint64_t Below(uint64_t bound) {
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * bound) >> 64);
-  }
-
- private:
-  uint64_t state_;
-};
 
 // So that nothing can make the writes smaller.
 void FillRandom(std::span<std::byte> bytes, Random& random) {

@@ -16,6 +16,7 @@
 #include "ioengine/engine/runtime.h"
 #include "ioengine/tools/benchmark/cancel_on_signal.h"
 #include "ioengine/tools/benchmark/environment.h"
+#include "ioengine/tools/benchmark/exit_status.h"
 #include "ioengine/tools/benchmark/flags.h"
 #include "ioengine/tools/benchmark/io_compare.h"
 #include "ioengine/tools/benchmark/io_options.h"
@@ -282,25 +283,14 @@ int RunIoSuite(int argc, char** argv) {
     status = absl::InvalidArgumentError(absl::StrCat("unexpected word: ", words->front()));
   }
   if (status.ok()) status = options.Validate();
-  if (!status.ok()) {
-    std::fprintf(stderr, "ioengine-bench: %s\n", std::string(status.message()).c_str());
-    return 2;
-  }
+  if (!status.ok()) return ReportBadUsage(status);
 
   const CancelOnSignal cancel;
   {
     IoSuite suite(options, cancel.flag());
     status = suite.Run();
   }
-  if (cancel.signal() != 0) {
-    std::fprintf(stderr, "ioengine-bench: interrupted\n");
-    return 128 + cancel.signal();
-  }
-  if (!status.ok()) {
-    std::fprintf(stderr, "ioengine-bench: %s\n", std::string(status.message()).c_str());
-    return 1;
-  }
-  return 0;
+  return ReportExitStatus(status, cancel);
 }
 
 }  // namespace ioengine::bench

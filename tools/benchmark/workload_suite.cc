@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "ioengine/tools/benchmark/cancel_on_signal.h"
 #include "ioengine/tools/benchmark/environment.h"
+#include "ioengine/tools/benchmark/exit_status.h"
 #include "ioengine/tools/benchmark/flags.h"
 #include "ioengine/tools/benchmark/metrics.h"
 #include "ioengine/tools/benchmark/result.h"
@@ -160,21 +161,8 @@ int RunWorkloadSuite(const WorkloadSuite& suite, int argc, char** argv) {
   const CancelOnSignal cancel;
   SuiteRun run(suite, cancel.flag());
   const absl::StatusOr<bool> wanted = run.ParseFlags(argc, argv);
-  if (!wanted.ok()) {
-    std::fprintf(stderr, "ioengine-bench: %s\n", std::string(wanted.status().message()).c_str());
-    return 2;
-  }
-  if (!*wanted) return 0;
-  const absl::Status status = run.Run();
-  if (cancel.signal() != 0) {
-    std::fprintf(stderr, "ioengine-bench: interrupted\n");
-    return 128 + cancel.signal();
-  }
-  if (!status.ok()) {
-    std::fprintf(stderr, "ioengine-bench: %s\n", std::string(status.message()).c_str());
-    return 1;
-  }
-  return 0;
+  if (!wanted.ok()) return ReportBadUsage(wanted.status());
+  return *wanted ? ReportExitStatus(run.Run(), cancel) : 0;
 }
 
 }  // namespace ioengine::bench
