@@ -80,9 +80,9 @@ bool Preemption::Decide() {
   }
   const uint64_t ticks = Ticks();
   const uint64_t since_last = ticks - std::exchange(looked_ticks_, ticks);
-  if (alone_ && since_last < InTicks(kCloseNs)) questions_to_skip_ = kSkippedQuestions;
   const uint64_t elapsed = ticks - begin_ticks_;
   if (elapsed >= limit_ticks_) return true;
+  if (alone_ && since_last < InTicks(kCloseNs)) questions_to_skip_ = kSkippedQuestions;
   if (FlagIsRaised()) return elapsed >= InTicks(kMinSliceNs);
   if (flag_.word == nullptr || elapsed < InTicks(kArmAfterNs) || poller_.flag_armed()) return false;
   const auto elapsed_ns = static_cast<uint64_t>(static_cast<double>(elapsed) / ticks_per_ns_);

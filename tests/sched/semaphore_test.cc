@@ -245,6 +245,41 @@ TEST_P(SemaphoreCancelTest, AtEveryAwaitAllUnitsComeBack) {
       });
 }
 
+TEST_P(SemaphoreCancelTest, AtEveryAwaitAMutexIsLetGo) {
+  std::unique_ptr<Mutex> mutex;
+  int inside = 0;
+  int bystanders = 0;
+  CancelSweep::Run(
+      GetParam(),
+      [&](TestShard& shard, TaskScope& victims) {
+        mutex = std::make_unique<Mutex>();
+        inside = bystanders = 0;
+        const auto enter = [](Mutex* of, int* alone, int* done) -> Task<> {
+          struct Inside {
+            int* count;
+            explicit Inside(int* c) : count(c) { EXPECT_EQ(++*count, 1); }
+            ~Inside() { --*count; }
+          };
+          {
+            const Mutex::Guard guard = co_await of->Lock();
+            const Inside here(alone);
+            co_await Yield();
+            co_await Yield();
+          }
+          if (done != nullptr) ++*done;
+        };
+        for (int i = 0; i < 3; ++i) {
+          victims.Spawn(enter(mutex.get(), &inside, nullptr));
+          shard.executor().Spawn(enter(mutex.get(), &inside, &bystanders));
+        }
+      },
+      [&](bool) {
+        EXPECT_EQ(bystanders, 3);
+        EXPECT_EQ(inside, 0);
+        EXPECT_FALSE(mutex->locked());
+      });
+}
+
 INSTANTIATE_TEST_SUITE_P(Time, SemaphoreCancelTest,
                          testing::Values(TimeKind::kSimulated, TimeKind::kReal), TimeKindName);
 

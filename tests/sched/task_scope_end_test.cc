@@ -80,7 +80,7 @@ TEST_P(TaskScopeEndTest, CancelEndsAllAndTheScopeCanBeUsedAgain) {
 TEST_P(TaskScopeEndTest, ItsDeadlineEndsTheChildrenThatAreLeft) {
   shard_.Run([&] {
     shard_.executor().Spawn([](Executor* executor, Log* log) -> Task<> {
-      const uint64_t deadline_ns = DeadlineAfter(*executor, 5ms);
+      const uint64_t deadline_ns = DeadlineAfter(*executor, 100ms);
       TaskScope scope(*executor, {.deadline_ns = deadline_ns});
       scope.Spawn(GiveAfter(0ns, log, absl::OkStatus()));
       scope.Spawn(GiveAfter(1h, log, absl::AbortedError("")));
@@ -98,10 +98,10 @@ TEST_P(TaskScopeEndTest, ItsDeadlineEndsTheChildrenThatAreLeft) {
 TEST_P(TaskScopeEndTest, ADeadlineThatFindsNoChildrenDoesNothing) {
   shard_.Run([&] {
     shard_.executor().Spawn([](Executor* executor, Log* log) -> Task<> {
-      TaskScope scope(*executor, {.deadline_ns = DeadlineAfter(*executor, 1ms)});
+      TaskScope scope(*executor, {.deadline_ns = DeadlineAfter(*executor, 100ms)});
       scope.Spawn(GiveAfter(0ns, log, absl::OkStatus()));
       EXPECT_TRUE((co_await scope.Join()).ok());
-      co_await Sleep(3ms);
+      co_await Sleep(120ms);
       EXPECT_TRUE((co_await scope.Join()).ok());
     }(&shard_.executor(), &log_));
   });
