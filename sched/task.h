@@ -9,8 +9,8 @@
 // task that awaits it (symmetric transfer), so a chain of any depth uses constant stack.
 //
 // (The compiler must make tail calls for that: -O2, or -foptimize-sibling-calls. With g++ 12 and
-// ASan they are left out in coroutines with temporaries on the stack; there a loop of many thousands
-// of awaits that never suspend can use the stack up. A Yield gives it back.)
+// ASan they are left out in coroutines with temporaries on the stack; there a loop of many
+// thousands of awaits that never suspend can use the stack up. A Yield gives it back.)
 //
 // Rules for the body of a coroutine: parameters by value where they must live across a suspension,
 // and no lambda with captures as a coroutine (its captures die with the lambda object).
