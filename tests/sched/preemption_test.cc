@@ -120,7 +120,8 @@ class FlagPoller final : public Poller {
 
 class FlagTest : public testing::Test {
  protected:
-  // Longer than a busy machine keeps a thread from its CPU.
+  // Longer than a busy machine keeps a thread from its CPU. The counter's rate is known roughly
+  // only, if that happened between the two looks that give it: hence the margins below.
   static constexpr uint64_t kLimitNs = 30'000'000;
 
   void SpinFor(uint64_t duration_ns) const {
@@ -172,7 +173,7 @@ TEST_F(FlagTest, WithoutAFlagTheCounterEndsTheSlice) {
   Begin();
   SpinFor(Preemption::kArmAfterNs + 10'000);
   EXPECT_FALSE(preemption_.IsDue());
-  SpinFor(kLimitNs);
+  SpinFor(2 * kLimitNs);
   EXPECT_TRUE(preemption_.IsDue());
 }
 
@@ -182,7 +183,7 @@ TEST_F(FlagTest, ARequestAndAnEarlierEndGetAroundTheFlag) {
   EXPECT_FALSE(preemption_.IsDue());
   preemption_.LimitTo(MonotonicClock::Get().NowNs() + 10'000'000);
   EXPECT_FALSE(preemption_.IsDue());
-  SpinFor(11'000'000);
+  SpinFor(30'000'000);
   EXPECT_TRUE(preemption_.IsDue());
   EXPECT_FALSE(preemption_.requested());
   Begin();
@@ -200,12 +201,12 @@ TEST_F(FlagTest, AClassThatIsAloneLooksSeldomAndStillEndsItsSlice) {
   while (!preemption_.IsDue()) {
     ASSERT_LT(MonotonicClock::Get().NowNs() - begin_ns, 100 * kLimitNs);
   }
-  EXPECT_GE(MonotonicClock::Get().NowNs() - begin_ns, kLimitNs * 9 / 10);
+  EXPECT_GE(MonotonicClock::Get().NowNs() - begin_ns, kLimitNs / 2);
   EXPECT_TRUE(preemption_.IsDue()) << "and it stays over";
   preemption_.BeginSlice(MonotonicClock::Get().NowNs(), kLimitNs, true);
   EXPECT_FALSE(preemption_.IsDue());
   EXPECT_FALSE(preemption_.IsDue());  // skipped from here on
-  SpinFor(kLimitNs);
+  SpinFor(2 * kLimitNs);
   preemption_.BePrecise();
   EXPECT_TRUE(preemption_.IsDue());
 }
