@@ -81,7 +81,8 @@ TEST(LifecycleTest, AThousandLivesLeaveNothing) {
   const size_t mappings = Mappings();
   const size_t bytes = AllocatedBytes();
   for (int i = 0; i < 1000; ++i) LiveOnce();
-  EXPECT_EQ(AllocatedBytes(), bytes);
+  // The allocator's own use varies by a few hundred bytes; a leak is one at least in each life.
+  EXPECT_LT(AllocatedBytes(), bytes + 1000);
   EXPECT_EQ(EntriesOf("/proc/self/fd"), fds);
   EXPECT_EQ(EntriesOf("/proc/self/task"), threads);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they keep mappings
