@@ -29,7 +29,11 @@ namespace ioengine {
 //  - A sender that waits keeps its value until there is room; then the value moves into the queue,
 //    and is sent whatever becomes of the sender.
 //  - A receiver that is woken has a *claim* on one value, which stays in the queue until the
-//    receiver goes on. When it is destroyed before, the claim passes to the next receiver.
+//    receiver goes on. When it is destroyed before, the claim passes to the next receiver. Also a
+//    closed channel is drained only when no value is claimed any more.
+//
+// Tasks that wait when the channel is destroyed never go on; whoever owns them destroys them. Those
+// that were woken before go on; a receiver then gets nothing, its value has gone with the channel.
 //
 // Shard: one.
 template <typename T>
@@ -70,8 +74,7 @@ class Channel {
   void Close() {
     if (std::exchange(closed_, true)) return;
     while (SendAwaiter* const sender = senders_.TryPopFront()) sender->Wake();
-    // Nothing is left for those that wait: or they would not.
-    while (ReceiveAwaiter* const receiver = receivers_.TryPopFront()) receiver->Wake();
+    EndReceiversIfDrained();
   }
 
   size_t size() const { return size_; }
@@ -123,7 +126,7 @@ class Channel {
     }
 
     bool await_ready() const noexcept {
-      return channel_.size_ > channel_.claims_ || channel_.closed_;
+      return channel_.size_ > channel_.claims_ || channel_.drained();
     }
     template <std::derived_from<Runnable> Promise>
     void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
@@ -131,7 +134,10 @@ class Channel {
       channel_.receivers_.PushBack(*this);
     }
     std::optional<T> await_resume() {
-      if (std::exchange(claims_value_, false)) {
+      if (task_ != nullptr) {
+        // Without a claim: the channel is drained. No longer linked: it is destroyed.
+        if (!claims_value_ || !linked()) return std::nullopt;
+        claims_value_ = false;
         Unlink();
         --channel_.claims_;
       }
@@ -167,6 +173,7 @@ class Channel {
       Push(std::move(sender->value_));
       sender->Wake();
     }
+    EndReceiversIfDrained();
     return value;
   }
 
@@ -179,6 +186,13 @@ class Channel {
       ++claims_;
       receiver->Wake();
     }
+  }
+
+  bool drained() const { return closed_ && size_ == 0; }
+
+  void EndReceiversIfDrained() {
+    if (!drained()) return;
+    while (ReceiveAwaiter* const receiver = receivers_.TryPopFront()) receiver->Wake();
   }
 
   size_t Wrap(size_t index) const { return index < slots_.size() ? index : index - slots_.size(); }
