@@ -93,9 +93,15 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& op
   return runtime;
 }
 
-Runtime::~Runtime() { Stop(); }
+Runtime::~Runtime() {
+  Stop();
+  if (!fork_guard_.in_child()) return;
+  // Rings and threads are the parent's, and tasks must end once: what there is stays as it is.
+  for (auto& shard : shards_) static_cast<void>(shard.release());
+}
 
 void Runtime::Stop() {
+  if (fork_guard_.in_child()) return;
   // All at once, then one after the other: stopping takes as long as the slowest shard.
   for (const auto& shard : shards_) shard->RequestStop();
   for (const auto& shard : shards_) shard->Stop();

@@ -21,12 +21,16 @@
 #include "ioengine/engine/shard.h"
 #include "ioengine/engine/shard_thread.h"
 #include "ioengine/sched/check.h"
+#include "ioengine/sched/fork_guard.h"
 #include "ioengine/sched/future.h"
 #include "ioengine/sched/inbox.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
 
+// After fork a child process has none of the threads and must leave the rings alone. There Submit
+// gives FailedPrecondition, and Stop and the destructor do nothing: the memory of the parent's
+// runtime stays until the child ends or calls exec. It may start a runtime of its own.
 class Runtime {
  public:
   // Starts all shards, or none. Errors: InvalidArgument names the option; ResourceExhausted when
@@ -47,7 +51,7 @@ class Runtime {
   // Ownership: `function` and `args` are moved into the call and destroyed on the shard, before the
   // Future is ready (on the caller's thread when the call is refused).
   // Errors, through the Future: ResourceExhausted when the shard's inbox is full; Unavailable when
-  // the runtime stops before the task is done.
+  // the runtime stops before the task is done; FailedPrecondition in a child process.
   // Cost: a few allocations, and a system call when the shard sleeps.
   template <typename Function, typename... Args>
   auto Submit(ShardId id, Function function, Args... args);
@@ -71,6 +75,7 @@ class Runtime {
 
   std::vector<std::unique_ptr<ShardThread>> shards_;
   RuntimeInfo info_;
+  ForkGuard fork_guard_;
 };
 
 namespace internal {

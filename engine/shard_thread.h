@@ -35,8 +35,8 @@ class ShardThread {
   // Starts the thread, and gives the outcome of its set-up. Wait for it before any other call.
   Future<absl::Status> Start();
 
-  // Hands a call to the shard. Errors: ResourceExhausted, Unavailable; `call` is then untouched.
-  // Any thread.
+  // Hands a call to the shard. Errors: ResourceExhausted, Unavailable, FailedPrecondition
+  // (after fork); `call` is then untouched. Any thread.
   absl::Status Call(std::unique_ptr<ForeignCall>& call);
 
   // Asks the shard to stop, without waiting. Any thread.

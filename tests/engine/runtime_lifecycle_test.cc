@@ -55,6 +55,53 @@ TEST(RuntimeLifecycleTest, AThousandLivesLeaveNothing) {
 #endif
 }
 
+TEST(RuntimeLifecycleTest, AChildThatStopsItsParentsRuntimeDoesNoHarm) {
+  const auto runtime = StartRuntime({.shard_count = 2, .buffer_pool_bytes = kSmallPoolBytes});
+  ASSERT_NE(runtime, nullptr);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    alarm(30);  // it must not wait for threads that a child does not have
+    runtime->Stop();
+    _exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(runtime->Submit(1, GiveShard).Wait().value(), 1) << "the parent's goes on";
+}
+
+TEST(RuntimeLifecycleTest, AChildThatDestroysItsParentsRuntimeDoesNoHarm) {
+  auto runtime = StartRuntime({.shard_count = 2, .buffer_pool_bytes = kSmallPoolBytes});
+  ASSERT_NE(runtime, nullptr);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    alarm(30);
+    const absl::Status refused = runtime->Submit(0, GiveShard).Wait().status();
+    runtime.reset();
+    _exit(refused.code() == absl::StatusCode::kFailedPrecondition ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(runtime->Submit(1, GiveShard).Wait().value(), 1) << "the parent's goes on";
+}
+
+#if !defined(__SANITIZE_THREAD__)  // it lets no child of several threads start one
+TEST(RuntimeLifecycleTest, AChildMayStartARuntimeOfItsOwn) {
+  const auto runtime = StartRuntime({.shard_count = 2, .buffer_pool_bytes = kSmallPoolBytes});
+  ASSERT_NE(runtime, nullptr);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    LiveOnce();
+    _exit(testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(runtime->Submit(0, GiveShard).Wait().value(), 0);
+}
+#endif
+
 TEST(RuntimeLifecycleTest, AChildProcessIsToldWhatToDo) {
   const auto runtime = StartRuntime({.shard_count = 1, .buffer_pool_bytes = kSmallPoolBytes});
   const pid_t pid = fork();
