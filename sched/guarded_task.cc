@@ -19,8 +19,9 @@ std::coroutine_handle<> Guard::OnTaskDone(Runnable& /*task*/) noexcept {
 }
 
 void Guard::End(absl::StatusCode reason) {
-  if (waiter_ == nullptr) return;
+  if (ended()) return;
   reason_ = reason;
+  if (waiter_ == nullptr) return;  // not started yet, or done
   executor_.MakeRunnable(*std::exchange(waiter_, nullptr));
 }
 

@@ -36,8 +36,12 @@ class Guard final : public TaskOwner, private Timer, private StopCallback {
   Guard(Executor& executor, TaskContext* parent, uint64_t deadline_ns)
       : executor_(executor), own_context_(parent, deadline_ns) {}
 
-  // False when the stop was requested already.
-  bool Watch(const StopToken& token) { return token.Register(*this); }
+  void Watch(const StopToken& token) {
+    if (!token.Register(*this)) End(absl::StatusCode::kCancelled);
+  }
+
+  // Before Start: the stop was requested already.
+  bool ended() const { return reason_ != absl::StatusCode::kOk; }
 
   // Makes `task` ready to be resumed: `waiter` goes on when it is done.
   void Start(Runnable& task, Runnable& waiter);
@@ -65,11 +69,11 @@ template <typename T>
 class [[nodiscard]] GuardedTaskAwaiter {
  public:
   GuardedTaskAwaiter(Executor& executor, uint64_t deadline_ns, const StopToken& token, Task<T> task)
-      : guard_(executor, TaskContext::Current(), deadline_ns),
-        stopped_(!guard_.Watch(token)),
-        task_(std::move(task)) {}
+      : guard_(executor, TaskContext::Current(), deadline_ns), task_(std::move(task)) {
+    guard_.Watch(token);
+  }
 
-  bool await_ready() const noexcept { return stopped_; }
+  bool await_ready() const noexcept { return guard_.ended(); }
   template <std::derived_from<Runnable> Promise>
   std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> handle) {
     Runnable& task = TaskAccess::ToStart(task_);
@@ -78,7 +82,6 @@ class [[nodiscard]] GuardedTaskAwaiter {
     return task.handle();
   }
   ResultOrError<T> await_resume() {
-    if (stopped_) return absl::CancelledError("a stop was requested");
     if (!guard_.done()) {
       task_ = Task<T>();  // what it holds is released before the awaiting task goes on
       return guard_.error();
@@ -92,7 +95,6 @@ class [[nodiscard]] GuardedTaskAwaiter {
 
  private:
   Guard guard_;
-  const bool stopped_;
   Task<T> task_;
 };
 
