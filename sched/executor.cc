@@ -51,9 +51,10 @@ Executor::Executor(Poller& poller, const ExecutorOptions& options, const Clock& 
 
 Executor::~Executor() {
   IOENGINE_CHECK(Current() != this, "an executor is destroyed while it runs");
-  if (!begun_) return;
-  const OnThread on_thread(
-      *this);  // Pump was not called to the end: what is left is destroyed here
+  // In a child process the tasks are copies of the parent's, and end there.
+  if (!begun_ || fork_guard_.in_child()) return;
+  // Pump was not called to the end: what is left is destroyed here.
+  const OnThread on_thread(*this);
   End();
 }
 
@@ -83,8 +84,7 @@ PumpOutcome Executor::Pump(uint64_t max_ns) {
   while (!stop_requested_.load(std::memory_order_acquire)) {
     RunTurn();
     poller_.Poll();
-    if (!classes_.any_active()) {
-      if (idle_work_ != nullptr && idle_work_->RunPiece()) continue;
+    if (!classes_.any_active() && (idle_work_ == nullptr || !idle_work_->RunPiece())) {
       if (PrepareToSleep() && poller_.PrepareWait(SleepNs())) {
         ++stats_.sleeps;
         return PumpOutcome::kIdle;
@@ -211,8 +211,10 @@ void Executor::RunSlices() {
     const uint64_t begin_ns = now_ns_;
     const uint64_t until_timer_ns = next_timer_ns_ - std::min(begin_ns, next_timer_ns_);
     const bool alone = !classes_.any_active() && until_timer_ns >= kSliceNs;
-    preemption_.BeginSlice(begin_ns, std::min(kSliceNs, std::max(until_timer_ns, kMinTimerSliceNs)),
-                           alone);
+    // A shuffled slice is over after one task: what that wakes is shuffled with the others.
+    const uint64_t slice_ns =
+        order_.shuffles() ? 0 : std::min(kSliceNs, std::max(until_timer_ns, kMinTimerSliceNs));
+    preemption_.BeginSlice(begin_ns, slice_ns, alone);
     running_ = queue;
     const bool go_on = RunSlice(*queue);
     running_ = nullptr;
@@ -238,7 +240,6 @@ bool Executor::RunSlice(TaskQueue& queue) {
     task->Resume();
     ++resumed;
     if (preemption_.IsDue()) {
-      ++stats_.preemptions;
       // For another class the turn goes on; otherwise something outside is due.
       go_on = preemption_.requested();
       break;
@@ -248,6 +249,7 @@ bool Executor::RunSlice(TaskQueue& queue) {
       break;
     }
   }
+  if (!queue.runnable_.empty()) ++stats_.preemptions;
   queue.stats_.tasks_resumed += resumed;
   stats_.tasks_resumed += resumed;
   return go_on;

@@ -61,8 +61,8 @@ struct ExecutorOptions {
   // Coroutine frames that come from the shard's own memory; more come from the heap. Address space
   // is reserved for it, memory is taken as it is needed.
   size_t max_frame_bytes = size_t{1} << 30;
-  // Not 0: runs the tasks of each slice in an order that this number decides, to find what relies
-  // on the order. For tests; the same number gives the same order.
+  // Not 0: takes the runnable tasks of each class in an order that this number decides, one to a
+  // slice, to find what relies on the order. For tests; the same number gives the same order.
   uint64_t shuffle_seed = 0;
   // A task that keeps the shard for longer is reported.
   StallOptions stall = {};
@@ -114,7 +114,8 @@ class Executor {
 
   // Runs tasks on the calling thread for about `max_ns`, or until nothing is left to do for now:
   // for a host that has an event loop of its own. Never sleeps or spins. Call it from one thread,
-  // whenever fd() is readable, or soon again when it gives kMore. An executor that is not needed
+  // whenever fd() is readable, or soon again when it gives kMore (also when nothing is left to do
+  // but something came as it was about to say so). An executor that is not needed
   // any more is ended by RequestStop and one more Pump.
   PumpOutcome Pump(uint64_t max_ns);
 
