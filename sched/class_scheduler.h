@@ -14,7 +14,8 @@
 // Cheriton, SOSP 1999.)
 //
 // What follows, with Q the slice, T the longest that any task runs without a suspension or a
-// MaybeYield, L the classes with a goal, F those without:
+// MaybeYield, L the classes with a goal, F those without; as long as no shares are changed (fewer
+// shares give a class with a goal new credit):
 //
 //  (1) No class starves. Class j, which is not ahead of its shares (v = V) when it becomes
 //  runnable,
@@ -32,8 +33,10 @@
 //      A class that is ahead by x of its own CPU time waits until the others have caught up:
 //      x / shares(j) × (shares of all others) more.
 //  (2) A class i with a goal that is urgent when it becomes runnable runs after at most T + the sum
-//      of g(k) + Q + T over the classes k of L with an earlier deadline: T alone, if it is the only
-//      one. (A slice of another class is cut short for it.)
+//      of g(k) + Q + T over the classes k of L whose deadline is meanwhile no later than its own: T
+//      alone, if there is none. (A slice of any other class is cut short for it.) Deadlines count
+//      from the begin of the slice in which a class became runnable, so two that became runnable
+//      within a slice may go in the other order.
 //  (3) Shares are kept: two classes that always have something to run are never apart by more than
 //      one slice each in v, plus g for one with a goal.
 //

@@ -55,8 +55,7 @@ class Semaphore {
   Semaphore(const Semaphore&) = delete;
   Semaphore& operator=(const Semaphore&) = delete;
 
-  // Nobody may hold units of it (CHECK). Tasks that wait for some never go on; whoever owns them
-  // destroys them.
+  // Nobody may hold units of it (CHECK), and so nobody waits for some.
   ~Semaphore() {
     IOENGINE_CHECK(available_ == total_,
                    "a Semaphore is destroyed while tasks hold units of it; declare it before the "
