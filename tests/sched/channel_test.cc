@@ -16,6 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ioengine/sched/yield.h"
+#include "ioengine/tests/sched/cancel_sweep.h"
 #include "ioengine/tests/sched/test_shard.h"
 
 namespace ioengine {
@@ -276,6 +277,7 @@ TEST_P(ChannelCancelTest, AtEveryAwaitNoValueIsLostOrDoubled) {
         }
         shard.executor().Spawn(SendRange(channel.get(), 10, 16, &sent));
         shard.executor().Spawn(ReceiveAll(channel.get(), &received));
+        shard.executor().Spawn(CloseAfter(channel.get(), 60));
       },
       [&](bool) {
         Values in = sent;
@@ -294,8 +296,7 @@ TEST_P(ChannelCancelTest, AtEveryAwaitNoValueIsLostOrDoubled) {
       });
 }
 
-INSTANTIATE_TEST_SUITE_P(Time, ChannelCancelTest,
-                         testing::Values(TimeKind::kSimulated, TimeKind::kReal), TimeKindName);
+INSTANTIATE_TEST_SUITE_P(Time, ChannelCancelTest, kBothTimes, TimeKindName);
 
 // A channel beside a queue, through the calls that do not wait.
 TEST(ChannelModelTest, AgreesWithAQueue) {

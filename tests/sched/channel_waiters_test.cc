@@ -15,6 +15,7 @@
 #include "ioengine/sched/channel.h"
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/yield.h"
+#include "ioengine/tests/sched/cancel_sweep.h"
 #include "ioengine/tests/sched/test_shard.h"
 
 namespace ioengine {

@@ -38,6 +38,18 @@ TEST(ClassSchedulerTest, RefusesOptionsThatItCannotUseAndNamesThem) {
   EXPECT_EQ(scheduler.size(), 1u);
 }
 
+TEST(ClassSchedulerTest, TakesTheSmallestAndTheLargestOfEachOption) {
+  ClassScheduler scheduler;
+  for (const uint32_t shares : {1u, ClassScheduler::kMaxShares}) {
+    EXPECT_TRUE(
+        scheduler.AddClass({.shares = shares, .latency_goal_ns = ClassScheduler::kMaxLatencyGoalNs})
+            .ok());
+    EXPECT_TRUE(scheduler.SetShares(0, shares).ok());
+    EXPECT_EQ(scheduler.Find(0)->shares(), shares);
+  }
+  EXPECT_TRUE(scheduler.AddClass({.latency_goal_ns = 1}).ok());
+}
+
 TEST(ClassSchedulerTest, HoldsAsManyClassesAsAnIdTellsApart) {
   ClassScheduler scheduler;
   for (int id = 1; id < 256; ++id) {
@@ -107,10 +119,10 @@ TEST_P(SharesTest, AreKeptToOnePercentOverAMinuteOfWork) {
 INSTANTIATE_TEST_SUITE_P(
     Ratios, SharesTest,
     testing::Values(std::vector<Load>{{100, 20us}, {100, 20us}},
-                    std::vector<Load>{{100, 1us}, {300, 400us}},
-                    std::vector<Load>{{100, 400us}, {300, 1us}},
+                    std::vector<Load>{{100, 2us}, {300, 400us}},
+                    std::vector<Load>{{100, 400us}, {300, 3us}},
                     std::vector<Load>{{1, 20us}, {1000, 70us}},
-                    std::vector<Load>{{10, 3us}, {20, 900us}, {30, 11us}, {40, 100us}, {50, 1us}},
+                    std::vector<Load>{{10, 3us}, {20, 900us}, {30, 11us}, {40, 100us}, {50, 2us}},
                     // A goal does not give more than the shares either.
                     std::vector<Load>{{100, 20us, 1ms}, {100, 50us}, {200, 5us, 10ms}}));
 
@@ -140,26 +152,24 @@ TEST(ClassSchedulerTest, SharesCanBeChangedWhileTheClassRuns) {
 }
 
 TEST(ClassSchedulerTest, AClassThatSleptDoesNotCatchUp) {
-  for (const nanoseconds sleep : {nanoseconds(5s), nanoseconds(2h)}) {
-    TestShard shard;
-    const ClassId busy = shard.executor().CreateClass({.name = "busy"}).value();
-    const ClassId late = shard.executor().CreateClass({.name = "late"}).value();
-    uint64_t before_ns = 0;
-    shard.Run([&] {
-      shard.executor().Spawn(Busy(&shard, 400us), busy);
-      shard.executor().Spawn(
-          [](TestShard* on, nanoseconds duration, ClassId other, uint64_t* at_ns) -> Task<> {
-            co_await Sleep(duration);
-            *at_ns = RunNs(*on, other);
-            co_await Busy(on, 100us);
-          }(&shard, sleep, busy, &before_ns),
-          late);
-      shard.executor().Spawn(StopAfter(&shard.executor(), sleep + 1s));
-    });
-    const auto busy_ns = static_cast<double>(RunNs(shard, busy) - before_ns);
-    EXPECT_NEAR(busy_ns, 0.5e9, 0.01e9);
-    EXPECT_NEAR(static_cast<double>(RunNs(shard, late)), 0.5e9, 0.01e9);
-  }
+  TestShard shard;
+  const ClassId busy = shard.executor().CreateClass({.name = "busy"}).value();
+  const ClassId late = shard.executor().CreateClass({.name = "late"}).value();
+  uint64_t before_ns = 0;
+  shard.Run([&] {
+    shard.executor().Spawn(Busy(&shard, 400us), busy);
+    shard.executor().Spawn(
+        [](TestShard* on, ClassId other, uint64_t* at_ns) -> Task<> {
+          co_await Sleep(5s);
+          *at_ns = RunNs(*on, other);
+          co_await Busy(on, 100us);
+        }(&shard, busy, &before_ns),
+        late);
+    shard.executor().Spawn(StopAfter(&shard.executor(), 6s));
+  });
+  const auto busy_ns = static_cast<double>(RunNs(shard, busy) - before_ns);
+  EXPECT_NEAR(busy_ns, 0.5e9, 0.01e9);
+  EXPECT_NEAR(static_cast<double>(RunNs(shard, late)), 0.5e9, 0.01e9);
 }
 
 TEST(ClassSchedulerTest, CountsWhatAClassDoes) {
@@ -186,6 +196,130 @@ TEST(ClassSchedulerTest, CountsWhatAClassDoes) {
   EXPECT_EQ(stats.slices, 1u);
   EXPECT_EQ(stats.wait_ns, 3'000'000u);
   EXPECT_EQ(stats.longest_wait_ns, 3'000'000u);
+}
+
+// Drives a scheduler without an executor; also through times that no test lives through.
+class BareSchedulerTest : public testing::Test {
+ protected:
+  void Wake(ClassId id, Runnable& task) {
+    TaskQueue& queue = *scheduler_.Find(id);
+    if (scheduler_.Push(task, queue)) scheduler_.Activate(queue, now_ns_);
+  }
+  // Runs the next slice, for `slice_ns`; gives whose it was.
+  ClassId RunNext(uint64_t slice_ns) {
+    TaskQueue& queue = *scheduler_.TakeNext(now_ns_);
+    now_ns_ += slice_ns;
+    scheduler_.Return(queue, slice_ns, now_ns_);
+    return queue.id();
+  }
+  // How many slices of a millisecond other classes have before class `id` has its first.
+  int SlicesBefore(ClassId id) {
+    int slices = 0;
+    while (RunNext(kMillisecond) != id) ++slices;
+    return slices;
+  }
+  // The same, of a class that runs five milliseconds, which puts it ahead, and then sleeps.
+  int SlicesBeforeOneThatWasAheadAndSlept(uint64_t duration_ns) {
+    const ClassId ahead = AddClass(1);
+    const ClassId other = AddClass(1);
+    Wake(ahead, tasks_[0]);
+    TaskQueue& queue = *scheduler_.TakeNext(now_ns_);
+    tasks_[0].Unlink();
+    scheduler_.Return(queue, 5 * kMillisecond, now_ns_);
+    now_ns_ += duration_ns;
+    Wake(ahead, tasks_[0]);
+    Wake(other, tasks_[1]);
+    return SlicesBefore(ahead);
+  }
+  ClassId AddClass(uint32_t shares) { return scheduler_.AddClass({.shares = shares}).value(); }
+
+  static constexpr uint64_t kMillisecond = 1'000'000;
+  static constexpr uint64_t kSecond = 1'000'000'000;
+
+  ClassScheduler scheduler_;
+  uint64_t now_ns_ = 0;
+  Runnable tasks_[3];
+};
+
+TEST_F(BareSchedulerTest, SharesAreKeptWhileVirtualTimesWrapAround) {
+  const ClassId a = AddClass(1);
+  const ClassId b = AddClass(1);
+  Wake(a, tasks_[0]);
+  // To 50 ms before the end of the numbers: a class of one share uses 1024 for each nanosecond.
+  for (int i = 0; i < 15; ++i) RunNext(uint64_t{1} << 50);
+  RunNext((uint64_t{1} << 50) - 50 * kMillisecond);
+  RunNext(1);
+  Wake(b, tasks_[1]);
+  uint64_t slices[3] = {};
+  for (int i = 0; i < 200; ++i) {
+    ++slices[RunNext(kMillisecond)];
+    ASSERT_LE(slices[a], slices[b] + 1) << i;
+    ASSERT_LE(slices[b], slices[a] + 1) << i;
+  }
+}
+
+TEST_F(BareSchedulerTest, AClassThatSleptForAnAgeDoesNotSeemToBeAhead) {
+  const ClassId a = AddClass(1);
+  const ClassId b = AddClass(1);
+  Wake(a, tasks_[0]);
+  for (int i = 0; i < 12; ++i) RunNext(uint64_t{1} << 50);  // more than half of the numbers
+  Wake(b, tasks_[1]);
+  EXPECT_LE(SlicesBefore(b), 1);
+}
+
+TEST_F(BareSchedulerTest, AClassThatIsAheadStaysSoForAnHourOfSleep) {
+  EXPECT_GE(SlicesBeforeOneThatWasAheadAndSlept(3600 * kSecond), 5);
+}
+
+TEST_F(BareSchedulerTest, WhatAClassIsAheadIsForgottenAfterMore) {
+  EXPECT_LE(SlicesBeforeOneThatWasAheadAndSlept(3600 * kSecond + 1), 1);
+}
+
+TEST_F(BareSchedulerTest, ATaskThatIsDestroyedTakesItsClassOutOfTheRace) {
+  const ClassId id = AddClass(100);
+  Wake(id, tasks_[0]);
+  EXPECT_TRUE(scheduler_.any_active());
+  tasks_[0].Unlink();
+  EXPECT_EQ(scheduler_.TakeNext(0), nullptr);
+  EXPECT_FALSE(scheduler_.any_active());
+  Wake(id, tasks_[0]);
+  EXPECT_EQ(RunNext(1), id);
+}
+
+TEST_F(BareSchedulerTest, AnUrgentClassCutsShortOneThatIsNotOrHasMoreTime) {
+  TaskQueue& fair = *scheduler_.Find(AddClass(100));
+  const auto add_urgent = [this](uint64_t goal_ns) {
+    return scheduler_.AddClass({.latency_goal_ns = goal_ns}).value();
+  };
+  const ClassId hasty_id = add_urgent(kMillisecond);
+  const ClassId patient_id = add_urgent(2 * kMillisecond);
+  Wake(hasty_id, tasks_[0]);
+  Wake(patient_id, tasks_[1]);
+  TaskQueue& hasty = *scheduler_.Find(hasty_id);
+  TaskQueue& patient = *scheduler_.Find(patient_id);
+  EXPECT_TRUE(scheduler_.Preempts(hasty, fair));
+  EXPECT_TRUE(scheduler_.Preempts(hasty, patient));
+  EXPECT_FALSE(scheduler_.Preempts(patient, hasty));
+  EXPECT_FALSE(scheduler_.Preempts(hasty, hasty)) << "the same deadline is not earlier";
+  EXPECT_FALSE(scheduler_.Preempts(fair, hasty));
+  EXPECT_FALSE(scheduler_.Preempts(fair, fair));
+  EXPECT_EQ(RunNext(2 * kMillisecond), hasty_id);  // more than its goal
+  EXPECT_FALSE(scheduler_.Preempts(hasty, fair));
+  EXPECT_TRUE(scheduler_.Preempts(patient, hasty));
+}
+
+TEST_F(BareSchedulerTest, WaitsAreAddedUpAndTheLongestIsKept) {
+  const ClassId id = AddClass(100);
+  Wake(id, tasks_[0]);
+  for (const uint64_t wait_ns : {300u, 700u, 100u}) {
+    now_ns_ += wait_ns;
+    RunNext(50);
+  }
+  const TaskQueueStats& stats = scheduler_.Find(id)->stats();
+  EXPECT_EQ(stats.slices, 3u);
+  EXPECT_EQ(stats.run_ns, 150u);
+  EXPECT_EQ(stats.wait_ns, 1100u);
+  EXPECT_EQ(stats.longest_wait_ns, 700u);
 }
 
 }  // namespace

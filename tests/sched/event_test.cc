@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ioengine/sched/yield.h"
+#include "ioengine/tests/sched/cancel_sweep.h"
 #include "ioengine/tests/sched/test_shard.h"
 
 namespace ioengine {
@@ -112,6 +113,64 @@ TEST(EventTest, ItsEndLeavesItsWaitersToTheirOwner) {
   EXPECT_EQ(shard.executor().frames().live(), 0u);
 }
 
+TEST(EventTest, ItsEndDoesNotTakeBackAWakeUp) {
+  TestShard shard;
+  auto event = std::make_unique<Event>();
+  Log log;
+  shard.Run([&] {
+    shard.executor().Spawn(WaitAndNote(event.get(), &log, "woken"));
+    shard.executor().Spawn([](std::unique_ptr<Event>* gone) -> Task<> {
+      (*gone)->Set();
+      gone->reset();
+      co_return;
+    }(&event));
+  });
+  EXPECT_THAT(log, ElementsAre("woken"));
+}
+
+TEST(EventTest, OneThatIsDestroyedBetweenItsWakeUpAndItsTurnTakesNobodyWithIt) {
+  TestShard shard;
+  Event event;
+  Log log;
+  shard.Run([&] {
+    shard.executor().Spawn([](Executor* executor, Event* set, Log* seen) -> Task<> {
+      TaskScope victims(*executor);
+      TaskScope others(*executor);
+      others.Spawn(WaitAndNote(set, seen, "before"));
+      victims.Spawn(WaitAndNote(set, seen, "victim"));
+      others.Spawn(WaitAndNote(set, seen, "behind"));
+      co_await Yield();
+      set->Set();
+      victims.Cancel();
+      EXPECT_TRUE((co_await others.Join()).ok());
+    }(&shard.executor(), &event, &log));
+  });
+  EXPECT_THAT(log, ElementsAre("before", "behind"));
+}
+
+TEST(EventTest, ATaskThatWaitsAgainGetsBehindThoseThatWaitAlready) {
+  TestShard shard;
+  Event event;
+  Log log;
+  shard.Run([&] {
+    shard.executor().Spawn([](Event* set, Log* seen) -> Task<> {
+      co_await WaitAndNote(set, seen, "a");
+      co_await WaitAndNote(set, seen, "a again");
+    }(&event, &log));
+    shard.executor().Spawn([](Executor* executor, Event* set, Log* seen) -> Task<> {
+      for (const char* name : {"b", "c"}) {
+        set->Set();
+        set->Reset();
+        executor->Spawn(WaitAndNote(set, seen, name));
+        co_await Yield();
+        co_await Yield();
+      }
+      set->Set();
+    }(&shard.executor(), &event, &log));
+  });
+  EXPECT_THAT(log, ElementsAre("a", "a again", "b", "c"));
+}
+
 TEST(EventTest, WaitersOfSeveralClassesAllGoOn) {
   TestShard shard;
   Event event;
@@ -160,8 +219,7 @@ TEST_P(EventCancelTest, AtEveryAwait) {
       });
 }
 
-INSTANTIATE_TEST_SUITE_P(Time, EventCancelTest,
-                         testing::Values(TimeKind::kSimulated, TimeKind::kReal), TimeKindName);
+INSTANTIATE_TEST_SUITE_P(Time, EventCancelTest, kBothTimes, TimeKindName);
 
 }  // namespace
 }  // namespace ioengine

@@ -8,6 +8,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <thread>
 #include <vector>
@@ -21,6 +23,8 @@
 
 namespace ioengine {
 namespace {
+
+using testing::IsEmpty;
 
 // As a frame has it: an address where BlockPool has its mark.
 void Fill(void* block) { static_cast<uintptr_t*>(block)[1] = 0x1000; }
@@ -98,6 +102,63 @@ TEST(BlockPoolDeathTest, TakesLessAddressSpaceWhereThereIsLess) {
 #endif
 }
 
+// As much as the process has already.
+[[noreturn]] void ReserveWithoutAddressSpace() {
+  std::ifstream statm("/proc/self/statm");
+  size_t pages = 0;
+  statm >> pages;
+  if (pages == 0) _exit(8);
+  const rlimit limit = {pages * 4096, pages * 4096};
+  if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(9);
+  BlockPool pool(size_t{1} << 30);
+  if (pool.reserved_bytes() != 0) _exit(1);
+  if (pool.TryAllocate(100) != nullptr) _exit(2);
+  _exit(pool.Contains(&pool) || pool.Contains(nullptr) ? 3 : 0);
+}
+
+TEST(BlockPoolDeathTest, GivesNothingWhereThereIsNoAddressSpace) {
+  EXPECT_EXIT(ReserveWithoutAddressSpace(), testing::ExitedWithCode(0), "");
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+TEST(BlockPoolDeathTest, AFreedBlockIsNotTouched) {
+  BlockPool pool(BlockPool::kSlabBytes);
+  auto* const block = static_cast<volatile char*>(pool.TryAllocate(72));
+  block[71] = 1;
+  pool.Free(const_cast<char*>(block), 72);
+  EXPECT_DEATH(block[71] = 2, "use-after-poison");
+  EXPECT_EQ(pool.TryAllocate(72), const_cast<char*>(block));
+  block[71] = 3;
+}
+#endif
+
+TEST(BlockPoolTest, BlocksMayBeFreedAndTakenWhileTheyAreLookedThrough) {
+  constexpr size_t kSize = 96;
+  BlockPool pool(size_t{1} << 20);
+  std::set<void*> live;
+  for (int i = 0; i < 1000; ++i) {
+    void* const block = pool.TryAllocate(kSize);
+    Fill(block);
+    live.insert(block);
+  }
+  std::set<void*> taken;  // meanwhile, which may be missed
+  int seen = 0;
+  pool.ForEachBlock([&](void* block) {
+    if (taken.contains(block)) return;
+    ASSERT_EQ(live.erase(block), 1u) << "seen twice, or after it was freed";
+    pool.Free(block, kSize);
+    if (++seen % 2 == 0 && !live.empty()) {
+      pool.Free(*live.rbegin(), kSize);  // one that is still to come
+      live.erase(std::prev(live.end()));
+    }
+    void* const other = pool.TryAllocate(2 * kSize);
+    Fill(other);
+    taken.insert(other);
+  });
+  EXPECT_THAT(live, IsEmpty());
+  EXPECT_EQ(seen, 667) << "each second one took another with it";
+}
+
 Task<> WaitFor(Event* event) { co_await event->Wait(); }
 
 // More than a block of the pool can hold.
@@ -155,6 +216,68 @@ TEST(FramePoolTest, ATaskThatIsMadeWithoutAShardMayRunOnOneAndEndAnywhere) {
   }(&ran);
   shard.Run([&] { shard.executor().Spawn(std::move(here)); });
   EXPECT_TRUE(ran);
+}
+
+TEST(FramePoolTest, TheStopFindsLargeFramesThatOwnOneAnother) {
+  TestShard shard;
+  Event event;
+  shard.Run([&] {
+    for (int i = 0; i < 10; ++i) {
+      // Its end ends the other one, which comes from the heap too.
+      shard.executor().Spawn([](Event* of) -> Task<> {
+        std::array<uint64_t, 300> much{};
+        much[static_cast<size_t>(of->is_set())] = 1;
+        co_await WaitWithMuch(of);
+        EXPECT_EQ(much[0], 1u);
+      }(&event));
+    }
+  });
+  EXPECT_EQ(shard.executor().frames().heap_allocations(), 20u);
+  EXPECT_EQ(shard.executor().frames().live(), 0u);
+}
+
+TEST(FramePoolTest, AFrameOfNoShardIsNotCountedByTheOneThatEndsIt) {
+  Event event;
+  Task<> elsewhere = WaitFor(&event);
+  TestShard shard;
+  shard.Run([&] {
+    EXPECT_EQ(shard.executor().frames().live(), 0u);
+    elsewhere = {};
+    EXPECT_EQ(shard.executor().frames().live(), 0u);
+    EXPECT_EQ(shard.executor().frames().heap_allocations(), 0u);
+  });
+}
+
+TEST(FramePoolTest, NodesComeFromTheShardAndWithoutOneFromTheHeap) {
+  void* const foreign = FramePool::AllocateNode(48);
+  void* shards = nullptr;
+  TestShard shard;
+  shard.Run([&] {
+    shards = FramePool::AllocateNode(48);
+    FramePool::FreeNode(shards, 48);
+    EXPECT_EQ(FramePool::AllocateNode(48), shards) << "from a free list";
+    FramePool::FreeNode(shards, 48);
+    FramePool::FreeNode(foreign, 48);
+    EXPECT_EQ(FramePool::AllocateNode(48), shards) << "the foreign one went to the heap";
+    FramePool::FreeNode(shards, 48);
+    EXPECT_EQ(shard.executor().frames().live(), 0u) << "they are no frames";
+  });
+}
+
+TEST(FramePoolDeathTest, ATaskIsDestroyedOnAnotherShard) {
+  const auto destroy_there = [](bool large) {
+    TestShard shard;
+    Event event;
+    shard.Run([&] {
+      Task<> task = large ? WaitWithMuch(&event) : WaitFor(&event);
+      std::thread([&] {
+        TestShard other;
+        other.Run([&] { task = {}; });
+      }).join();
+    });
+  };
+  EXPECT_DEATH(destroy_there(false), "destroyed on a thread that does not run its executor");
+  EXPECT_DEATH(destroy_there(true), "destroyed on a thread that does not run its executor");
 }
 
 TEST(FramePoolDeathTest, ATaskIsDestroyedOnAnotherThread) {

@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ioengine/sched/event.h"
 #include "ioengine/sched/idle_spin.h"
 #include "ioengine/sched/random.h"
 #include "ioengine/sched/turn_poller.h"
@@ -282,6 +284,30 @@ TEST(ShuffleTest, TheSeedDecidesTheOrderAndNobodyIsLeftOut) {
   for (int i = 0; i < 20; ++i) {
     EXPECT_EQ(std::count(shuffled.begin(), shuffled.end(), i), 3);
   }
+}
+
+// A simulated slice may never end: also what becomes runnable within it is to be shuffled.
+TEST(ShuffleTest, WhatATaskWakesAndSpawnsGoesOnInAnyOrder) {
+  std::set<std::string> orders;
+  for (uint64_t seed = 1; seed <= 100; ++seed) {
+    TestShard shard(TimeKind::kSimulated, {.shuffle_seed = seed});
+    Event event;
+    std::string order;
+    shard.Run([&] {
+      shard.executor().Spawn([](Executor* executor, Event* set, std::string* ran) -> Task<> {
+        for (const char name : {'a', 'b', 'c'}) {
+          executor->Spawn([](Event* woken, std::string* log, char own) -> Task<> {
+            co_await woken->Wait();
+            log->push_back(own);
+          }(set, ran, name));
+        }
+        for (int i = 0; i < 9; ++i) co_await Yield();
+        set->Set();
+      }(&shard.executor(), &event, &order));
+    });
+    orders.insert(order);
+  }
+  EXPECT_THAT(orders, ElementsAre("abc", "acb", "bac", "bca", "cab", "cba"));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -143,6 +144,45 @@ TEST(ForkTest, AChildThatRunsTheShardIsStopped) {
               return 0;
             }),
             1000 + SIGABRT);
+}
+
+TEST(ForkTest, AChildIsGivenBackTheCallThatItCannotMake) {
+  SleepingPoller poller;
+  const auto executor = std::make_unique<Executor>(poller, ExecutorOptions());
+  EXPECT_EQ(InChild([&] {
+              std::unique_ptr<ForeignCall> call = FunctionCall::Make([] {});
+              ForeignCall* const made = call.get();
+              if (executor->TryCall(call) != CallOutcome::kForked) return 1;
+              return call.get() == made ? 0 : 2;
+            }),
+            0);
+}
+
+TEST(ForkTest, AChildOfAHostThatPumpsIsStoppedToo) {
+  SleepingPoller poller;
+  const auto executor = std::make_unique<Executor>(poller, ExecutorOptions());
+  EXPECT_EQ(executor->Pump(1000), PumpOutcome::kMore) << "it has begun";
+  EXPECT_EQ(InChild([&] {
+              static_cast<void>(executor->Pump(1000));
+              return 0;
+            }),
+            1000 + SIGABRT);
+  EXPECT_EQ(executor->Pump(1000), PumpOutcome::kMore);
+}
+
+TEST(ForkDeathTest, AChildThatRunsTheShardIsToldWhatToDo) {
+  SleepingPoller poller;
+  const auto executor = std::make_unique<Executor>(poller, ExecutorOptions());
+  // What the child writes is looked at, and its parent then ends as it did.
+  EXPECT_DEATH(
+      {
+        InChild([&] {
+          executor->Run();
+          return 0;
+        });
+        std::abort();
+      },
+      "after fork.*must call exec, or start a runtime of its own");
 }
 
 TEST(ForkTest, AChildMayStartAShardOfItsOwn) {

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -12,6 +14,7 @@
 #include "ioengine/sched/executor.h"
 #include "ioengine/sched/simulated_time.h"
 #include "ioengine/sched/sleep.h"
+#include "ioengine/sched/turn_poller.h"
 #include "ioengine/sched/yield.h"
 #include "ioengine/tests/sched/task_helpers.h"
 
@@ -131,6 +134,175 @@ TEST_F(PumpTest, AnExecutorThatIsDestroyedBetweenPumpsEndsItsTasks) {
   EXPECT_EQ(shard_.Pump(), PumpOutcome::kIdle);
   shard_.executor.reset();
   EXPECT_THAT(log_, ElementsAre("~task"));
+}
+
+TEST_F(PumpTest, AnExecutorThatIsDestroyedBetweenPumpsDestroysTheCallsThatItHasNotRun) {
+  EXPECT_EQ(shard_.Pump(), PumpOutcome::kIdle);
+  const auto waiting = std::make_shared<int>(0);
+  ASSERT_EQ(CallOn(*shard_.executor, [waiting] { ++*waiting; }), CallOutcome::kAccepted);
+  ASSERT_EQ(waiting.use_count(), 2);
+  shard_.executor.reset();
+  EXPECT_EQ(waiting.use_count(), 1);
+  EXPECT_EQ(*waiting, 0);
+}
+
+TEST_F(PumpTest, AStopThatComesBeforeTheFirstPumpLetsNothingRun) {
+  bool ran = false;
+  ASSERT_EQ(CallOn(*shard_.executor, [&] { ran = true; }), CallOutcome::kAccepted);
+  shard_.executor->RequestStop();
+  EXPECT_EQ(shard_.Pump(), PumpOutcome::kStopped);
+  EXPECT_FALSE(ran);
+}
+
+TEST_F(PumpTest, EachPumpMakesATurnHoweverLittleTimeItIsGiven) {
+  ASSERT_EQ(
+      CallOn(*shard_.executor, [&] { shard_.executor->Spawn(ComputeInPieces(&clock_, 3, &log_)); }),
+      CallOutcome::kAccepted);
+  for (int pumps = 0; pumps < 10 && log_.empty(); ++pumps) {
+    static_cast<void>(shard_.Pump(0));
+  }
+  EXPECT_THAT(log_, ElementsAre("computed", "~computed"));
+}
+
+// There is always more to do: until a bound that tells a Pump without end from one that ends.
+class Pieces final : public IdleWork {
+ public:
+  static constexpr int kWithoutEnd = 100'000;
+
+  Pieces(SimulatedClock* clock, int pieces) : clock_(clock), left_(pieces) {}
+  bool RunPiece() override {
+    if (left_ == 0) return false;
+    --left_;
+    clock_->Advance(10'000);
+    return true;
+  }
+  int left() const { return left_; }
+
+ private:
+  SimulatedClock* const clock_;
+  int left_;
+};
+
+TEST_F(PumpTest, IdleWorkWithoutEndGivesTheThreadBackInTime) {
+  Pieces work(&clock_, Pieces::kWithoutEnd);
+  shard_.executor->SetIdleWork(&work);
+  EXPECT_EQ(shard_.Pump(1'000'000), PumpOutcome::kMore);
+  EXPECT_LE(clock_.NowNs(), 1'000'000u + 2 * 10'000u);
+  EXPECT_LT(work.left(), Pieces::kWithoutEnd - 90) << "it may use the time that it is given";
+  shard_.executor->SetIdleWork(nullptr);
+}
+
+TEST_F(PumpTest, AShardIsIdleOnlyWhenItsIdleWorkIsDone) {
+  Pieces work(&clock_, 20);
+  shard_.executor->SetIdleWork(&work);
+  EXPECT_EQ(shard_.Pump(), PumpOutcome::kIdle);
+  EXPECT_EQ(work.left(), 0);
+  shard_.executor->SetIdleWork(nullptr);
+}
+
+// Says in PrepareWait what the test put there.
+class WaitingPoller final : public Poller {
+ public:
+  size_t Poll() override {
+    ++polls;
+    return 0;
+  }
+  size_t Wait(uint64_t) override {
+    ADD_FAILURE() << "a Pump sleeps in its host's loop only";
+    return 0;
+  }
+  bool HasCompletions() const override { return false; }
+  bool PrepareWait(uint64_t) override { return on_prepare(); }
+  void Wake() override { ++wakes; }
+
+  std::function<bool()> on_prepare;
+  int polls = 0;
+  int wakes = 0;
+};
+
+TEST_F(PumpTest, APollerThatFindsSomethingInsteadOfWaitingIsPolledAgain) {
+  WaitingPoller poller;
+  const auto executor = std::make_unique<Executor>(poller, ExecutorOptions(), clock_);
+  int asked = 0;
+  poller.on_prepare = [&] {
+    // As Poll, which takes it.
+    EXPECT_EQ(poller.polls, ++asked);
+    return asked == 3;
+  };
+  EXPECT_EQ(executor->Pump(kLongNs), PumpOutcome::kIdle);
+  EXPECT_EQ(asked, 3);
+  EXPECT_EQ(executor->stats().sleeps, 1u);
+}
+
+TEST_F(PumpTest, APollerThatIsNeverReadyToWaitDoesNotKeepTheThread) {
+  WaitingPoller poller;
+  const auto executor = std::make_unique<Executor>(poller, ExecutorOptions(), clock_);
+  int asked = 0;
+  poller.on_prepare = [&] {
+    clock_.Advance(1000);
+    return ++asked == 1000;  // ends a Pump that would go on for ever
+  };
+  EXPECT_EQ(executor->Pump(10'000), PumpOutcome::kMore);
+  EXPECT_LE(clock_.NowNs(), 12'000u);
+  EXPECT_EQ(executor->fd(), -1) << "a host that has nothing to wait for";
+}
+
+TEST_F(PumpTest, ACallThatComesWhileTheShardGoesToSleepWakesTheHost) {
+  WaitingPoller poller;
+  const auto executor = std::make_unique<Executor>(poller, ExecutorOptions(), clock_);
+  bool ran = false;
+  poller.on_prepare = [&] {
+    EXPECT_EQ(CallOn(*executor, [&] { ran = true; }), CallOutcome::kAccepted);
+    return true;
+  };
+  EXPECT_EQ(executor->Pump(kLongNs), PumpOutcome::kIdle);
+  EXPECT_EQ(poller.wakes, 1);
+  EXPECT_FALSE(ran);
+  poller.on_prepare = [] { return true; };
+  EXPECT_EQ(executor->Pump(kLongNs), PumpOutcome::kIdle);
+  EXPECT_TRUE(ran);
+  EXPECT_EQ(poller.wakes, 1) << "it was awake";
+}
+
+// A mesh of one: work that was brought to it in time keeps the shard awake.
+class Bell final : public TurnPoller {
+ public:
+  size_t Poll() override { return static_cast<size_t>(std::exchange(rung, false)); }
+  bool HasWork() const override { return rung; }
+  bool PrepareToSleep() override {
+    EXPECT_FALSE(std::exchange(asleep, true));
+    if (std::exchange(ring_in_time, false)) rung = true;
+    return !rung;
+  }
+  void WokeUp() override { asleep = false; }
+
+  bool rung = false;
+  bool ring_in_time = false;
+  bool asleep = false;
+};
+
+TEST_F(PumpTest, TurnPollersAreToldOfTheSleepAndOfItsEnd) {
+  Bell bell;
+  shard_.executor->AddPoller(bell);
+  bell.ring_in_time = true;
+  EXPECT_EQ(shard_.Pump(), PumpOutcome::kIdle);
+  EXPECT_FALSE(bell.rung) << "it was looked at once more before the sleep";
+  EXPECT_TRUE(bell.asleep) << "from now on, who brings work wakes the shard";
+  shard_.executor->WakeUp();
+  EXPECT_TRUE(shard_.poller.woken());
+  EXPECT_EQ(shard_.Pump(), PumpOutcome::kIdle);
+  bell.rung = true;
+  EXPECT_EQ(shard_.Pump(), PumpOutcome::kIdle);
+  EXPECT_FALSE(bell.rung);
+}
+
+using PumpDeathTest = PumpTest;
+
+TEST_F(PumpDeathTest, OnAThreadThatRunsAShardAlready) {
+  Shard other(clock_);
+  ASSERT_EQ(CallOn(*shard_.executor, [&] { static_cast<void>(other.Pump()); }),
+            CallOutcome::kAccepted);
+  EXPECT_DEATH(static_cast<void>(shard_.Pump()), "this thread runs an executor already");
 }
 
 }  // namespace

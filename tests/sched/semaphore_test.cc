@@ -3,17 +3,20 @@
 #include "ioengine/sched/semaphore.h"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ioengine/sched/event.h"
 #include "ioengine/sched/mutex.h"
+#include "ioengine/sched/sleep.h"
 #include "ioengine/sched/yield.h"
+#include "ioengine/tests/sched/cancel_sweep.h"
 #include "ioengine/tests/sched/test_shard.h"
 
 namespace ioengine {
@@ -142,52 +145,71 @@ TEST(SemaphoreTest, UnitsOfATaskThatIsDestroyedBeforeItGoesOnPassToTheNext) {
   EXPECT_EQ(semaphore.available(), 1u);
 }
 
-TEST(SemaphoreTest, ItsEndLeavesItsWaitersToTheirOwner) {
-  TestShard shard;
-  auto semaphore = std::make_unique<Semaphore>(1);
+TEST(SemaphoreTest, AShardThatStopsGivesTheUnitsOfAllItsTasksBack) {
+  Semaphore semaphore(2);
   Log log;
+  TestShard shard;
   shard.Run([&] {
-    shard.executor().Spawn([](std::unique_ptr<Semaphore>* of, Log* seen, Executor* on) -> Task<> {
-      Semaphore::Units held = co_await (*of)->Acquire();
-      on->Spawn(Hold(of->get(), 1, 0, seen, "never"));
-      co_await Yield();
-      // Given back only when nobody waits any more: by the end of the waiters, not of the holder.
-      std::move(held).Release();
-    }(&semaphore, &log, &shard.executor()));
+    for (const size_t count : {1, 1, 2, 1}) {
+      shard.executor().Spawn([](Semaphore* of, size_t wanted, Log* seen) -> Task<> {
+        const Semaphore::Units units = co_await of->Acquire(wanted);
+        seen->push_back("holds");
+        Event never;
+        co_await never.Wait();
+      }(&semaphore, count, &log));
+    }
   });
-  semaphore.reset();
-  EXPECT_THAT(log, ElementsAre("+never", "-never"));
+  EXPECT_THAT(log, ElementsAre("holds", "holds")) << "the others were only waiting";
+  EXPECT_EQ(semaphore.available(), 2u);
+  EXPECT_FALSE(semaphore.has_waiters());
 }
 
-TEST(SemaphoreTest, AgreesWithAModelOfItsQueue) {
-  for (unsigned seed = 1; seed <= 30; ++seed) {
-    TestShard shard(TimeKind::kSimulated, {.shuffle_seed = seed});
-    Semaphore semaphore(5);
-    size_t in_use = 0;
-    int finished = 0;
-    constexpr int kTasks = 60;
-    shard.Run([&] {
-      std::mt19937 random(seed);
-      for (int i = 0; i < kTasks; ++i) {
-        const auto use = [](Semaphore* of, size_t count, int yields, size_t* used,
-                            int* done) -> Task<> {
-          for (int round = 0; round < 3; ++round) {
-            const Semaphore::Units units = co_await of->Acquire(count);
-            *used += count;
-            EXPECT_LE(*used, of->total());
-            EXPECT_EQ(*used <= of->total() - of->available(), true);
-            for (int j = 0; j < yields; ++j) co_await Yield();
-            *used -= count;
-          }
-          ++*done;
-        };
-        shard.executor().Spawn(
-            use(&semaphore, random() % 6, static_cast<int>(random() % 4), &in_use, &finished));
-      }
-    });
-    EXPECT_EQ(finished, kTasks) << "seed " << seed;
-    EXPECT_EQ(semaphore.available(), 5u);
+TEST(SemaphoreTest, AnAcquireThatNobodyAwaitsTakesNothing) {
+  Semaphore semaphore(1);
+  {
+    const auto never_awaited = semaphore.Acquire();
+    EXPECT_EQ(semaphore.available(), 1u);
   }
+  EXPECT_EQ(semaphore.available(), 1u);
+  EXPECT_EQ(semaphore.times_full(), 0u);
+}
+
+TEST(SemaphoreTest, OneThatAsksForNothingWaitsItsTurnToo) {
+  TestShard shard;
+  Semaphore semaphore(1);
+  Log log;
+  shard.Run([&] {
+    const std::optional<Semaphore::Units> nothing = semaphore.TryAcquire(0);
+    EXPECT_TRUE(nothing.has_value());
+    shard.executor().Spawn(Hold(&semaphore, 1, 1, &log, "one"));
+    shard.executor().Spawn(Hold(&semaphore, 0, 0, &log, "none"));  // nobody waits: at once
+    shard.executor().Spawn(Hold(&semaphore, 1, 0, &log, "next"));
+    shard.executor().Spawn(Hold(&semaphore, 0, 0, &log, "late"));
+  });
+  EXPECT_THAT(log,
+              ElementsAre("+one", "+none", "-none", "-one", "+next", "-next", "+late", "-late"));
+}
+
+TEST(SemaphoreTest, AClassDoesNotPassAnotherThatAskedBefore) {
+  TestShard shard;
+  Semaphore semaphore(1);
+  Log log;
+  const ClassId batch = shard.executor().CreateClass({.name = "batch", .shares = 1}).value();
+  const ClassId urgent =
+      shard.executor().CreateClass({.name = "urgent", .latency_goal_ns = 1'000'000}).value();
+  shard.Run([&] {
+    shard.executor().Spawn(
+        [](Executor* executor, Semaphore* of, Log* seen, ClassId first, ClassId next) -> Task<> {
+          Semaphore::Units held = co_await of->Acquire();
+          for (const ClassId id : {first, next, ClassId{0}}) {
+            executor->Spawn(Hold(of, 1, 1, seen, executor->FindClass(id)->name()), id);
+            co_await Sleep(std::chrono::milliseconds(1));  // each class has had its turn
+          }
+          EXPECT_THAT(*seen, IsEmpty());
+          held.Release();
+        }(&shard.executor(), &semaphore, &log, batch, urgent));
+  });
+  EXPECT_THAT(log, ElementsAre("+batch", "-batch", "+urgent", "-urgent", "+default", "-default"));
 }
 
 TEST(SemaphoreDeathTest, MoreUnitsThanThereAre) {
@@ -199,6 +221,12 @@ TEST(SemaphoreDeathTest, DestructionWhileUnitsAreHeld) {
   auto semaphore = std::make_unique<Semaphore>(2);
   const std::optional<Semaphore::Units> units = semaphore->TryAcquire();
   EXPECT_DEATH(semaphore.reset(), "destroyed while tasks hold units of it");
+}
+
+TEST(MutexDeathTest, DestructionWhileItIsLocked) {
+  auto mutex = std::make_unique<Mutex>();
+  const std::optional<Mutex::Guard> guard = mutex->TryLock();
+  EXPECT_DEATH(mutex.reset(), "destroyed while tasks hold units of it");
 }
 
 TEST(MutexTest, LetsOneInAtATimeInTheOrderOfAsking) {
@@ -230,9 +258,11 @@ TEST_P(SemaphoreCancelTest, AtEveryAwaitAllUnitsComeBack) {
       [&](TestShard& shard, TaskScope& victims) {
         log.clear();
         semaphore = std::make_unique<Semaphore>(3);
-        for (size_t count : {2, 3, 1, 2}) {
-          victims.Spawn(Hold(semaphore.get(), count, 2, &log, "victim"));
-          shard.executor().Spawn(Hold(semaphore.get(), count, 1, &log, "bystander"));
+        const ClassId batch = shard.executor().CreateClass({.name = "batch"}).value();
+        for (const size_t count : {2, 3, 1, 2}) {
+          const ClassId id = count % 2 == 0 ? batch : ClassId{0};
+          victims.Spawn(Hold(semaphore.get(), count, 2, &log, "victim"), id);
+          shard.executor().Spawn(Hold(semaphore.get(), count, 1, &log, "bystander"), batch - id);
         }
       },
       [&](bool ended) {
@@ -280,8 +310,7 @@ TEST_P(SemaphoreCancelTest, AtEveryAwaitAMutexIsLetGo) {
       });
 }
 
-INSTANTIATE_TEST_SUITE_P(Time, SemaphoreCancelTest,
-                         testing::Values(TimeKind::kSimulated, TimeKind::kReal), TimeKindName);
+INSTANTIATE_TEST_SUITE_P(Time, SemaphoreCancelTest, kBothTimes, TimeKindName);
 
 }  // namespace
 }  // namespace ioengine

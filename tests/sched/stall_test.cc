@@ -2,12 +2,18 @@
 
 #include "ioengine/sched/stall.h"
 
+#include <linux/filter.h>
 #include <linux/perf_event.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -16,6 +22,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ioengine/sched/sleep.h"
 #include "ioengine/sched/yield.h"
 #include "ioengine/tests/sched/test_shard.h"
 
@@ -42,6 +49,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 constexpr uint64_t kThresholdNs = 20'000'000;
@@ -104,6 +112,43 @@ TEST_F(StallTest, SaysThatATaskThatBlocksUsedNoCpu) {
               HasSubstr(MayOpenPerfEvents() ? "system call that blocks" : "perf_event_open"));
 }
 
+Task<> SpinThenBlock() {
+  SpinInAFunctionThatIsNamed(kStallNs);
+  co_await Sleep(std::chrono::milliseconds(1));
+  std::this_thread::sleep_for(std::chrono::nanoseconds(kStallNs));
+}
+
+TEST_F(StallTest, ShowsNoStackOfAnEarlierSlice) {
+  TestShard shard(TimeKind::kReal, Options());
+  shard.Run([&] { shard.executor().Spawn(SpinThenBlock()); });
+  ASSERT_THAT(reports_, SizeIs(2));
+  EXPECT_EQ(reports_[0].stack.empty(), !MayOpenPerfEvents());
+  EXPECT_THAT(reports_[1].stack, IsEmpty());
+  EXPECT_THAT(reports_[1].no_stack, Not(IsEmpty()));
+  // Its frame is gone by then.
+  EXPECT_THAT(reports_[1].task, HasSubstr("SpinThenBlock"));
+}
+
+TEST_F(StallTest, ASliceOfTheThresholdIsNoneYet) {
+  TestShard shard(TimeKind::kSimulated, Options());
+  shard.Run([&] {
+    shard.executor().Spawn([](TestShard* on) -> Task<> {
+      on->clock().Advance(kThresholdNs);
+      co_await Yield();
+      on->clock().Advance(kThresholdNs + 1);
+    }(&shard));
+  });
+  EXPECT_EQ(shard.executor().stats().stalls, 1u);
+  ASSERT_THAT(reports_, SizeIs(1));
+  EXPECT_EQ(reports_[0].duration_ns, kThresholdNs + 1);
+}
+
+TEST_F(StallTest, StallsAreCountedWhereNobodyWantsReports) {
+  TestShard shard(TimeKind::kReal, {.stall = {.threshold_ns = kThresholdNs}});
+  shard.Run([&] { shard.executor().Spawn(KeepTheShard(kStallNs)); });
+  EXPECT_EQ(shard.executor().stats().stalls, 1u);
+}
+
 TEST_F(StallTest, ReportsNoMoreThanSoManyAMinuteAndCountsTheOthers) {
   TestShard shard(TimeKind::kSimulated, Options(2));
   shard.Run([&] {
@@ -114,17 +159,22 @@ TEST_F(StallTest, ReportsNoMoreThanSoManyAMinuteAndCountsTheOthers) {
       }
       on->clock().Advance(61'000'000'000);
       co_await Yield();
+      on->clock().Advance(kStallNs);
+      co_await Yield();
     }(&shard));
   });
-  EXPECT_EQ(shard.executor().stats().stalls, 6u);
-  ASSERT_THAT(reports_, SizeIs(3));
+  EXPECT_EQ(shard.executor().stats().stalls, 7u);
+  ASSERT_THAT(reports_, SizeIs(4));
   EXPECT_EQ(reports_[1].stalls_not_shown, 0u);
   EXPECT_EQ(reports_[2].stalls_not_shown, 3u);
+  EXPECT_EQ(reports_[3].stalls_not_shown, 0u) << "they were told of already";
   EXPECT_THAT(reports_[2].no_stack, HasSubstr("simulated"));
 }
 
 TEST_F(StallTest, WithoutAThresholdNothingIsAStall) {
-  TestShard shard;
+  ExecutorOptions options = Options();
+  options.stall.threshold_ns = 0;
+  TestShard shard(TimeKind::kSimulated, options);
   shard.Run([&] {
     shard.executor().Spawn([](TestShard* on) -> Task<> {
       on->clock().Advance(3'600'000'000'000);
@@ -132,6 +182,7 @@ TEST_F(StallTest, WithoutAThresholdNothingIsAStall) {
     }(&shard));
   });
   EXPECT_EQ(shard.executor().stats().stalls, 0u);
+  EXPECT_THAT(reports_, IsEmpty());
 }
 
 TEST_F(StallTest, TheReportsOwnTimeIsNoStall) {
@@ -166,6 +217,42 @@ TEST_F(StallTest, TheReportsOwnTimeIsNoStall) {
 
 TEST(StallDeathTest, SaysWhyThereIsNoStack) {
   EXPECT_EXIT(StallWithoutDescriptors(), testing::ExitedWithCode(0), "");
+}
+
+// As a container's filter does.
+bool ForbidPerfEvents() {
+  std::array<sock_filter, 4> program = {{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog filter = {.len = program.size(), .filter = program.data()};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+[[noreturn]] void StallUnderAFilter() {
+  if (!ForbidPerfEvents() || MayOpenPerfEvents()) _exit(9);
+  std::string why;
+  std::string stack;
+  ExecutorOptions options;
+  options.stall.threshold_ns = kThresholdNs;
+  options.stall.report = [&](const StallReport& report) {
+    why = report.no_stack;
+    stack = report.stack;
+  };
+  TestShard shard(TimeKind::kReal, options);
+  shard.Run([&] { shard.executor().Spawn(KeepTheShard(kStallNs)); });
+  if (!stack.empty()) _exit(1);
+  const bool names_all = why.starts_with("perf_event_open: ") &&
+                         why.find("kernel.perf_event_paranoid") != std::string::npos &&
+                         why.find("seccomp") != std::string::npos;
+  _exit(names_all ? 0 : 2);
+}
+
+TEST(StallDeathTest, SaysHowToAllowWhatTheSystemForbids) {
+  EXPECT_EXIT(StallUnderAFilter(), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

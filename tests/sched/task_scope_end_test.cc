@@ -11,6 +11,7 @@
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
 #include "ioengine/sched/yield.h"
+#include "ioengine/tests/sched/cancel_sweep.h"
 #include "ioengine/tests/sched/test_shard.h"
 
 namespace ioengine {

@@ -18,6 +18,7 @@
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/with_stop.h"
 #include "ioengine/sched/yield.h"
+#include "ioengine/tests/sched/cancel_sweep.h"
 #include "ioengine/tests/sched/test_shard.h"
 
 namespace ioengine {

@@ -17,6 +17,7 @@
 #include "ioengine/sched/when_all.h"
 #include "ioengine/sched/when_any.h"
 #include "ioengine/sched/yield.h"
+#include "ioengine/tests/sched/cancel_sweep.h"
 #include "ioengine/tests/sched/test_shard.h"
 
 namespace ioengine {

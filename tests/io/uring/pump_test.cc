@@ -1,9 +1,11 @@
 // Executor::Pump over io_uring: everything that a shard waits for wakes its host's epoll.
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -148,12 +150,94 @@ TEST(UringPumpTest, CompletionsWakeTheHost) {
   EXPECT_GE(host.waits(), 1);
 }
 
-std::array<void (*)(int), 65> Handlers() {
-  std::array<void (*)(int), 65> handlers{};
+// Whether `fd` is readable, or becomes so in that time.
+bool IsReadable(int fd, int timeout_ms) {
+  pollfd descriptor = {.fd = fd, .events = POLLIN, .revents = 0};
+  int ready;
+  do {
+    ready = poll(&descriptor, 1, timeout_ms);
+  } while (ready < 0 && errno == EINTR);
+  return ready == 1;
+}
+
+constexpr int kLostMs = 10'000;
+
+void PumpUntilIdle(Executor& executor) {
+  PumpOutcome outcome;
+  do {
+    outcome = executor.Pump(1'000'000);
+  } while (outcome == PumpOutcome::kMore);
+  ASSERT_EQ(outcome, PumpOutcome::kIdle);
+}
+
+TEST(UringPumpTest, TheDescriptorIsReadableFromTheCallToThePumpAndNoLonger) {
+  Host host;
+  const int fd = host.executor().fd();
+  PumpUntilIdle(host.executor());
+  Log log;
+  for (size_t round = 1; round <= 3; ++round) {
+    EXPECT_FALSE(IsReadable(fd, 0)) << "a host would spin";
+    std::thread([&] { host.Call([&] { log.emplace_back("called"); }); }).join();
+    EXPECT_TRUE(IsReadable(fd, kLostMs));
+    EXPECT_TRUE(IsReadable(fd, 0)) << "it is level-triggered";
+    PumpUntilIdle(host.executor());
+    EXPECT_EQ(log.size(), round);
+  }
+  EXPECT_FALSE(IsReadable(fd, 0));
+}
+
+TEST(UringPumpTest, ADescriptorOfAnIdleShardStaysSilentAfterATimer) {
+  Host host;
+  Log log;
+  host.Call(
+      [&] { host.executor().Spawn(SleepAndNote(std::chrono::milliseconds(2), &log, "slept")); });
+  PumpUntilIdle(host.executor());
+  EXPECT_TRUE(IsReadable(host.executor().fd(), kLostMs));
+  while (log.empty()) PumpUntilIdle(host.executor());
+  EXPECT_FALSE(IsReadable(host.executor().fd(), 20));
+}
+
+TEST(UringPumpTest, AStopFromAnotherThreadWakesTheHost) {
+  Host host;
+  PumpUntilIdle(host.executor());
+  std::thread stopper([&] { host.executor().RequestStop(); });
+  EXPECT_TRUE(IsReadable(host.executor().fd(), kLostMs));
+  stopper.join();
+  EXPECT_EQ(host.executor().Pump(1'000'000), PumpOutcome::kStopped);
+}
+
+TEST(UringPumpTest, AHostLendsOneThreadToSeveralShards) {
+  std::array<Host, 2> hosts;
+  Log log;
+  std::array<pollfd, 2> descriptors{};
+  for (size_t i = 0; i < hosts.size(); ++i) {
+    hosts[i].Call([&, i] {
+      for (int at = 1; at <= 3; ++at) {
+        hosts[i].executor().Spawn(
+            SleepAndNote(std::chrono::milliseconds(2 * at), &log, std::to_string(i)));
+      }
+    });
+    descriptors[i] = {.fd = hosts[i].executor().fd(), .events = POLLIN, .revents = POLLIN};
+  }
+  while (log.size() < 6) {
+    for (size_t i = 0; i < hosts.size(); ++i) {
+      // Only those that ask for it.
+      if (descriptors[i].revents != 0) PumpUntilIdle(hosts[i].executor());
+    }
+    if (log.size() == 6) break;
+    const int ready = poll(descriptors.data(), descriptors.size(), kLostMs);
+    ASSERT_TRUE(ready > 0 || (ready < 0 && errno == EINTR)) << "nothing woke the host";
+  }
+  EXPECT_EQ(std::count(log.begin(), log.end(), "0"), 3);
+}
+
+// What the process does at each signal.
+std::array<std::pair<void (*)(int), int>, 65> Handlers() {
+  std::array<std::pair<void (*)(int), int>, 65> handlers{};
   for (int signal = 1; signal <= 64; ++signal) {
     struct sigaction action {};
     if (sigaction(signal, nullptr, &action) == 0) {
-      handlers[static_cast<size_t>(signal)] = action.sa_handler;
+      handlers[static_cast<size_t>(signal)] = {action.sa_handler, action.sa_flags};
     }
   }
   return handlers;
