@@ -15,6 +15,8 @@ namespace {
 constexpr size_t kMaxQueueDepth = 16384;  // half of the kernel's largest submission queue
 constexpr size_t kMaxOpenFiles = size_t{1} << 20;
 constexpr size_t kMaxInboxCapacity = size_t{1} << 24;
+constexpr size_t kMaxMeshRingCapacity = size_t{1} << 20;
+constexpr size_t kMaxMeshCallBytes = size_t{1} << 40;
 constexpr uint32_t kMaxSpinUs = 1'000'000;
 
 absl::Status OutOfRange(const char* field, uint64_t value, uint64_t low, uint64_t high) {
@@ -51,6 +53,15 @@ absl::Status RuntimeOptions::Validate() const {
   if (inbox_capacity == 0 || inbox_capacity > kMaxInboxCapacity) {
     return OutOfRange("inbox_capacity", inbox_capacity, 1, kMaxInboxCapacity);
   }
+  if (mesh_ring_capacity == 0 || mesh_ring_capacity > kMaxMeshRingCapacity) {
+    return OutOfRange("mesh_ring_capacity", mesh_ring_capacity, 1, kMaxMeshRingCapacity);
+  }
+  if (mesh_call_bytes == 0 || mesh_call_bytes > kMaxMeshCallBytes) {
+    return OutOfRange("mesh_call_bytes", mesh_call_bytes, 1, kMaxMeshCallBytes);
+  }
+  if (shard_count > static_cast<int>(Mesh::kMaxShards)) {
+    return OutOfRange("shard_count", static_cast<uint64_t>(shard_count), 1, Mesh::kMaxShards);
+  }
   if (idle_spin_us > kMaxSpinUs) return OutOfRange("idle_spin_us", idle_spin_us, 0, kMaxSpinUs);
   return absl::OkStatus();
 }
@@ -78,10 +89,16 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& op
   if (absl::Status status = CheckMemory(options); !status.ok()) return status;
 
   std::unique_ptr<Runtime> runtime(new Runtime());
+  runtime->mesh_ = std::make_unique<Mesh>(
+      static_cast<size_t>(options.shard_count),
+      MeshOptions{.ring_capacity = options.mesh_ring_capacity,
+                  .max_call_bytes = options.mesh_call_bytes,
+                  .peer_timeout_ns = uint64_t{options.peer_timeout_ms} * 1'000'000});
   std::vector<Future<absl::Status>> started;
   for (int i = 0; i < options.shard_count; ++i) {
-    runtime->shards_.push_back(std::make_unique<ShardThread>(
-        static_cast<ShardId>(i), options, placement->shards[static_cast<size_t>(i)]));
+    runtime->shards_.push_back(
+        std::make_unique<ShardThread>(runtime->mesh_->port(static_cast<ShardId>(i)), options,
+                                      placement->shards[static_cast<size_t>(i)]));
     started.push_back(runtime->shards_.back()->Start());
   }
   absl::Status status;
@@ -98,6 +115,7 @@ Runtime::~Runtime() {
   if (!fork_guard_.in_child()) return;
   // Rings and threads are the parent's, and tasks must end once: what there is stays as it is.
   for (auto& shard : shards_) static_cast<void>(shard.release());
+  static_cast<void>(mesh_.release());
 }
 
 void Runtime::Stop() {

@@ -24,6 +24,7 @@
 #include "ioengine/sched/fork_guard.h"
 #include "ioengine/sched/future.h"
 #include "ioengine/sched/inbox.h"
+#include "ioengine/sched/mesh.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
@@ -73,6 +74,7 @@ class Runtime {
   template <typename T, typename Function, typename... Args>
   class SubmittedCall;
 
+  std::unique_ptr<Mesh> mesh_;
   std::vector<std::unique_ptr<ShardThread>> shards_;
   RuntimeInfo info_;
   ForkGuard fork_guard_;

@@ -34,6 +34,17 @@ struct RuntimeOptions {
   // Calls from foreign threads that may wait for a shard.
   size_t inbox_capacity = 1024;
 
+  // Messages that each shard may have on their way to each other one; more wait where they were
+  // sent.
+  size_t mesh_ring_capacity = 256;
+
+  // Memory for the calls that each shard has on their way to others. Bytes; address space, which
+  // becomes memory as it is needed. A call takes 64 bytes if its arguments and result are small.
+  size_t mesh_call_bytes = size_t{64} << 20;
+
+  // Calls to a shard that takes nothing for so long get DeadlineExceeded. 0: they wait on.
+  uint32_t peer_timeout_ms = 10'000;
+
   // How long an idle shard looks for work before it sleeps. Microseconds. Spinning saves the
   // wake-up, and costs that much CPU each time a shard has nothing to do.
   uint32_t idle_spin_us = 0;

@@ -102,7 +102,8 @@ absl::Status ShardThread::SetUp() {
   io_.emplace(*backend_, *executor_, std::span(memory_->data(), memory_->size_bytes()),
               ShardIoOptions{.queue_depth = options_.queue_depth,
                              .max_open_files = options_.max_open_files});
-  shard_.emplace(id_, *executor_, *io_);
+  shard_.emplace(*executor_, *io_, mesh_);
+  mesh_.Attach(*executor_);
   info_.backend = backend_->info();
   info_.degraded.insert(info_.degraded.end(), info_.backend.degraded.begin(),
                         info_.backend.degraded.end());

@@ -16,6 +16,8 @@
 #include "ioengine/sched/executor.h"
 #include "ioengine/sched/future.h"
 #include "ioengine/sched/inbox.h"
+#include "ioengine/sched/mesh_port.h"
+#include "ioengine/sched/shard_id.h"
 
 namespace ioengine {
 
@@ -26,8 +28,9 @@ namespace ioengine {
 //                          └───── failed ─────────────────►┘
 class ShardThread {
  public:
-  ShardThread(ShardId id, const RuntimeOptions& options, ShardPlacement placement)
-      : id_(id), options_(options), placement_(placement) {}
+  // Borrows `mesh`, the port of this shard.
+  ShardThread(MeshPort& mesh, const RuntimeOptions& options, ShardPlacement placement)
+      : id_(mesh.id()), mesh_(mesh), options_(options), placement_(placement) {}
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
   ~ShardThread() { Stop(); }
@@ -57,6 +60,7 @@ class ShardThread {
   void TearDown();
 
   const ShardId id_;
+  MeshPort& mesh_;
   const RuntimeOptions options_;
   const ShardPlacement placement_;
   ShardInfo info_;

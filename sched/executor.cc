@@ -105,7 +105,14 @@ void Executor::Begin() {
 }
 
 void Executor::End() {
+  for (TurnPoller* at = turn_pollers_.front(); at != nullptr; at = turn_pollers_.Next(*at)) {
+    at->Stopping();
+  }
   DestroyTasks();
+  for (TurnPoller *at = turn_pollers_.front(), *next = nullptr; at != nullptr; at = next) {
+    next = turn_pollers_.Next(*at);
+    at->Stopped();  // it may leave
+  }
   CloseInbox();
   stalls_.Stop();
   stop_requested_.store(false, std::memory_order_relaxed);
@@ -187,6 +194,9 @@ void Executor::RunTurn() {
     at->Poll();
   }
   RunSlices();
+  for (TurnPoller* at = turn_pollers_.front(); at != nullptr; at = turn_pollers_.Next(*at)) {
+    at->EndTurn();
+  }
 }
 
 void Executor::FireTimers() {
@@ -317,7 +327,8 @@ bool Executor::AnyPollerHasWork() {
 }
 
 bool Executor::PrepareToSleep() {
-  sleeping_.exchange(true, std::memory_order_acq_rel);
+  // Sequentially consistent for is_asleep.
+  sleeping_.exchange(true, std::memory_order_seq_cst);
   bool may_sleep = true;
   for (TurnPoller* at = turn_pollers_.front(); at != nullptr; at = turn_pollers_.Next(*at)) {
     may_sleep &= at->PrepareToSleep();

@@ -47,6 +47,8 @@
 
 namespace ioengine {
 
+class Shard;
+
 struct ExecutorOptions {
   // Foreign calls that may wait for the shard. Full means refused, see TryCall.
   size_t inbox_capacity = 1024;
@@ -146,8 +148,13 @@ class Executor {
   // Any thread. Cost: four atomic read-modify-writes; a system call when the shard sleeps.
   CallOutcome TryCall(std::unique_ptr<ForeignCall>& call);
 
-  // Wakes the shard if it sleeps: for those that bring work to a TurnPoller. Any thread.
+  // Wakes the shard if it sleeps: for those that bring work to a TurnPoller. Any thread. Cost:
+  // three atomic read-modify-writes; a system call when it sleeps.
   void WakeUp();
+  // Whether WakeUp would do something, for the price of a load: who brings work and then asks, both
+  // sequentially consistent, may leave the call out if not. (TurnPoller::PrepareToSleep, which is
+  // called when this has become true, must look for work in the same way.)
+  bool is_asleep() const { return sleeping_.load(std::memory_order_seq_cst); }
 
   // `co_await executor.Yield()`: lets the other runnable tasks and the poller have a turn.
   auto Yield() { return YieldAwaiter{*this}; }
@@ -177,6 +184,10 @@ class Executor {
   // replaced (null: no idle work).
   void AddPoller(TurnPoller& poller) { turn_pollers_.PushBack(poller); }
   void SetIdleWork(IdleWork* work) { idle_work_ = work; }
+
+  // What it is the executor of (engine/shard.h); null where it stands alone. Borrowed.
+  Shard* shard() const { return shard_; }
+  void set_shard(Shard* shard) { shard_ = shard; }
 
   const Clock& clock() const { return clock_; }
 
@@ -256,6 +267,7 @@ class Executor {
   IdleWork* idle_work_ = nullptr;
   IntrusiveList<TurnPoller> turn_pollers_;
   ForkGuard fork_guard_;
+  Shard* shard_ = nullptr;
 
   Inbox inbox_;
   // True while the shard sleeps or is about to. Partner of the exchange in TryCall: both sides use

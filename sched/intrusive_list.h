@@ -28,6 +28,16 @@ class ListLink {
     next_ = previous_ = nullptr;
   }
 
+  // Puts this element, which is in no list, where `other` is, if that is in one, and takes that
+  // out. Cost: O(1).
+  void TakePlaceOf(ListLink& other) {
+    if (other.next_ == nullptr) return;
+    next_ = other.next_;
+    previous_ = other.previous_;
+    next_->previous_ = previous_->next_ = this;
+    other.next_ = other.previous_ = nullptr;
+  }
+
  private:
   template <typename T>
   friend class IntrusiveList;

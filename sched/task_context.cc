@@ -15,6 +15,7 @@ void TaskContext::RequestStop() {
   StopCallbackList callbacks;
   for (TaskContext* at = this; at != nullptr; at = at->NextBelow(*this)) {
     at->stop_requested_ = true;
+    callbacks.Take(at->callbacks_);
     if (!at->stop_token_.stop_possible()) continue;
     at->stop_token_.state_->requested = true;
     callbacks.Take(at->stop_token_.state_->callbacks);

@@ -59,6 +59,16 @@ class TaskContext : public ListLink {
   // Cost: one allocation, the first time.
   StopToken stop_token();
 
+  // Has `callback` told of the stop: now, if it was requested. Borrows it until then. Like a
+  // registration with stop_token(), but without its allocation.
+  void WatchStop(StopCallback& callback) {
+    if (stop_requested_) {
+      callback.OnStop();
+    } else {
+      callbacks_.Add(callback);
+    }
+  }
+
   // Asks everything below this context to stop.
   void RequestStop();
 
@@ -70,6 +80,7 @@ class TaskContext : public ListLink {
   uint64_t deadline_ns_;
   bool stop_requested_ = false;
   StopToken stop_token_;  // made when somebody asks for it
+  StopCallbackList callbacks_;
   IntrusiveList<TaskContext> children_;
 };
 

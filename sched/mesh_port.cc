@@ -1,0 +1,493 @@
+#include "ioengine/sched/mesh_port.h"
+
+#include <algorithm>
+#include <coroutine>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ioengine/sched/check.h"
+#include "ioengine/sched/task.h"
+#include "ioengine/sched/this_thread.h"
+#include "ioengine/sched/timer_wheel.h"
+
+namespace ioengine {
+namespace {
+
+// A shard that sends many messages in one turn publishes them in chunks of so many, so that their
+// receivers work meanwhile.
+constexpr size_t kPublishedAtOnce = 16;
+
+// How far ahead of the message that is delivered the next ones are fetched: they are in the other
+// core's cache.
+constexpr size_t kFetchedAhead = 8;
+
+}  // namespace
+
+// Asks a shard for a sign of life.
+class Ping final : public MeshMessage {
+ public:
+  explicit Ping(ShardId home) : home_(home) {}
+
+  bool is_away() const { return is_away_; }
+  uint64_t sent_ns() const { return sent_ns_; }
+
+  void Send(MeshPort& at, ShardId to, uint64_t now_ns) {
+    is_away_ = true;
+    sent_ns_ = now_ns;
+    at.Send(to, *this);
+  }
+
+ private:
+  void Deliver(MeshPort& at) override {
+    if (at.id() == home_) {
+      is_away_ = false;
+    } else {
+      at.Send(home_, *this);
+    }
+  }
+  void Return(MeshPort& at) override {
+    if (at.id() == home_) is_away_ = false;
+  }
+
+  const ShardId home_;
+  bool is_away_ = false;
+  uint64_t sent_ns_ = 0;
+};
+
+struct MeshPort::Peer {
+  Peer(ShardId peer_id, ShardId own_id, size_t ring_capacity)
+      : id(peer_id), in(ring_capacity), ping(own_id) {}
+
+  const ShardId id;
+  MeshPort* port = nullptr;
+  Lane* out = nullptr;
+  bool dirty = false;
+  bool gone = false;  // it has stopped, and what was on the way is dealt with
+  size_t calls = 0;   // to it, without an answer
+  Lane in;
+  Ping ping;
+};
+
+// A task of the class calls them, one after the other.
+class MeshPort::ClassQueue {
+ public:
+  ClassQueue(MeshPort& port, ClassId id) : port_(port), id_(id) {}
+
+  void Push(MeshCall& call) {
+    calls_.PushBack(call);
+    if (!begun_) {
+      begun_ = true;
+      port_.executor_->Spawn(Dispatch(this), id_);
+    } else if (parked_ != nullptr) {
+      port_.executor_->MakeRunnable(*std::exchange(parked_, nullptr));
+    }
+  }
+
+  MeshCall* TryPop() { return static_cast<MeshCall*>(calls_.TryPopFront()); }
+
+ private:
+  struct Park {
+    ClassQueue& queue;
+
+    bool await_ready() const noexcept { return false; }
+    template <typename Promise>
+    void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
+      queue.parked_ = &handle.promise();
+    }
+    void await_resume() const noexcept {}
+  };
+
+  static Task<> Dispatch(ClassQueue* queue) {
+    Runnable* const self = internal::this_thread.task;
+    MeshPort& port = queue->port_;
+    for (;;) {
+      while (MeshCall* const call = queue->TryPop()) {
+        if (call->cancelled()) {
+          call->Refuse(port, absl::StatusCode::kCancelled);
+        } else {
+          call->Execute(port);
+          internal::this_thread.task = self;
+        }
+        co_await port.executor_->MaybeYield();
+      }
+      co_await Park{*queue};
+    }
+  }
+
+  MeshPort& port_;
+  const ClassId id_;
+  MeshMessageList calls_;
+  bool begun_ = false;
+  Runnable* parked_ = nullptr;  // the task, when there is nothing to call
+};
+
+// Looks after the shards that calls are on their way to, as long as there are any.
+class MeshPort::PeerTimer final : public Timer {
+ public:
+  explicit PeerTimer(MeshPort& port) : port_(port) {}
+
+  void Arm(uint64_t now_ns) {
+    port_.executor_->ArmTimer(*this, now_ns + port_.options_.peer_timeout_ns / 2);
+  }
+
+ private:
+  void OnTimer() override {
+    const uint64_t now_ns = port_.executor_->clock().NowNs();
+    if (port_.CheckPeers(now_ns)) Arm(now_ns);
+  }
+
+  MeshPort& port_;
+};
+
+MeshPort::MeshPort(ShardId id, size_t shard_count, const MeshOptions& options)
+    : id_(id),
+      options_(options),
+      calls_(options.max_call_bytes),
+      // Each call has two of them at most, and the smallest call is larger than one.
+      controls_(2 * options.max_call_bytes) {
+  for (size_t i = 0; i < shard_count; ++i) {
+    peers_.push_back(
+        std::make_unique<Peer>(static_cast<ShardId>(i), id, i == id ? 1 : options.ring_capacity));
+  }
+  dirty_.reserve(shard_count);
+}
+
+MeshPort::~MeshPort() = default;
+
+void MeshPort::Connect(MeshPort& other) {
+  Peer& peer = *peers_[other.id_];
+  peer.port = &other;
+  peer.out = &other.peers_[id_]->in;
+}
+
+void MeshPort::Attach(Executor& executor) {
+  IOENGINE_CHECK(executor_ == nullptr, "a port of the mesh is attached to two executors");
+  executor_ = &executor;
+  if (options_.peer_timeout_ns != 0) peer_timer_ = std::make_unique<PeerTimer>(*this);
+  executor.AddPoller(*this);
+  // Release: who wakes this shard sees the executor whole.
+  attached_.store(&executor, std::memory_order_release);
+}
+
+// ---- Sending ----
+
+void MeshPort::Send(ShardId to, MeshMessage& message) {
+  ++stats_.messages_sent;
+  Peer& peer = *peers_[to];
+  if (peer.gone) [[unlikely]] {
+    message.Return(*this);
+    return;
+  }
+  if (to == id_) {
+    own_.PushBack(message);
+    return;
+  }
+  MarkDirty(peer);
+  MeshMessage* pushed = &message;
+  if (peer.out->pending.empty() && peer.out->ring.TryPush(pushed)) [[likely]] {
+    if (peer.out->ring.unpublished() >= kPublishedAtOnce) Publish(peer);
+    return;
+  }
+  ++stats_.times_ring_full;
+  peer.out->pending.PushBack(message);
+}
+
+void MeshPort::MarkDirty(Peer& peer) {
+  if (peer.dirty) return;
+  peer.dirty = true;
+  dirty_.push_back(&peer);
+}
+
+void MeshPort::EndTurn() {
+  size_t left = 0;
+  for (Peer* const peer : dirty_) {
+    if (Flush(*peer)) {
+      peer->dirty = false;
+    } else {
+      dirty_[left++] = peer;
+    }
+  }
+  dirty_.resize(left);
+}
+
+// Publishes what there is room for; whether that is all.
+bool MeshPort::Flush(Peer& peer) {
+  Lane& lane = *peer.out;
+  while (!lane.pending.empty() && lane.ring.HasRoom()) {
+    MeshMessage* message = lane.pending.TryPopFront();
+    lane.ring.TryPush(message);
+  }
+  Publish(peer);
+  return lane.pending.empty();
+}
+
+void MeshPort::Publish(Peer& peer) {
+  if (!peer.out->ring.Publish()) return;
+  ++stats_.batches_published;
+  if (peer.port->Wake()) ++stats_.wake_ups;
+}
+
+// On any shard: this one is to look at what was published, if it sleeps. Partner of PrepareToSleep:
+// what was published is before this in the one order of sequentially consistent operations, so
+// either it is seen there, or the sleep is seen here.
+bool MeshPort::Wake() {
+  Executor* const executor = attached_.load(std::memory_order_acquire);
+  if (executor == nullptr || !executor->is_asleep()) return false;
+  executor->WakeUp();
+  return true;
+}
+
+// ---- Taking ----
+
+size_t MeshPort::Poll() {
+  size_t taken = DeliverOwn();
+  if (options_.order != nullptr) [[unlikely]] {
+    taken += TakeInOrder(*options_.order);
+  } else {
+    for (const auto& peer : peers_) taken += TakeFrom(*peer);
+  }
+  if (stops_.load(std::memory_order_acquire) != stops_seen_) [[unlikely]] {
+    LookForStoppedPeers();
+  }
+  stats_.messages_taken += taken;
+  return taken;
+}
+
+// What is there now; what that sends to this shard again has to wait.
+size_t MeshPort::DeliverOwn() {
+  if (own_.empty()) return 0;
+  MeshMessageList now;
+  while (MeshMessage* const message = own_.TryPopFront()) now.PushBack(*message);
+  size_t delivered = 0;
+  while (MeshMessage* const message = now.TryPopFront()) {
+    message->Deliver(*this);
+    ++delivered;
+  }
+  return delivered;
+}
+
+size_t MeshPort::TakeFrom(Peer& peer) {
+  Ring& ring = peer.in.ring;
+  const size_t count = ring.Refresh();
+  if (count == 0) return 0;
+  for (size_t i = 0; i < std::min(count, kFetchedAhead); ++i) __builtin_prefetch(ring.Peek(i), 1);
+  for (size_t i = 0; i < count; ++i) {
+    if (ring.left() > kFetchedAhead) __builtin_prefetch(ring.Peek(kFetchedAhead), 1);
+    ring.Pop()->Deliver(*this);
+  }
+  GiveRoomBack(peer);
+  return count;
+}
+
+size_t MeshPort::TakeInOrder(DeliveryOrder& order) {
+  size_t taken = 0;
+  for (;; ++taken) {
+    std::vector<Peer*> choices;
+    for (const auto& peer : peers_) {
+      if (peer->in.ring.Refresh() > 0) choices.push_back(peer.get());
+    }
+    if (choices.empty()) break;
+    const size_t choice = order.Choose(choices.size() + 1);
+    if (choice == choices.size()) break;
+    choices[choice]->in.ring.Pop()->Deliver(*this);
+    GiveRoomBack(*choices[choice]);
+  }
+  return taken;
+}
+
+void MeshPort::GiveRoomBack(Peer& peer) {
+  if (peer.in.ring.Release() && peer.in.sender_waits.load(std::memory_order_seq_cst)) {
+    if (peer.port->Wake()) ++stats_.wake_ups;
+  }
+}
+
+// ---- Sleeping ----
+
+bool MeshPort::HasWork() const {
+  if (!own_.empty() || stops_.load(std::memory_order_acquire) != stops_seen_) return true;
+  for (const auto& peer : peers_) {
+    if (peer->in.ring.HasValues()) return true;
+  }
+  return std::any_of(dirty_.begin(), dirty_.end(),
+                     [](const Peer* peer) { return peer->out->ring.HasRoom(); });
+}
+
+bool MeshPort::PrepareToSleep() {
+  if (!own_.empty() || stops_.load(std::memory_order_seq_cst) != stops_seen_) return false;
+  for (const auto& peer : peers_) {
+    if (peer->in.ring.HasValuesFresh()) return false;
+  }
+  for (Peer* const peer : dirty_) {
+    peer->out->sender_waits.store(true, std::memory_order_seq_cst);
+    if (peer->out->ring.HasRoomFresh()) return false;
+  }
+  return true;
+}
+
+void MeshPort::WokeUp() {
+  for (Peer* const peer : dirty_) {
+    peer->out->sender_waits.store(false, std::memory_order_relaxed);
+  }
+}
+
+// ---- Calls ----
+
+void* MeshPort::TryAllocateCall(size_t size_bytes) {
+  void* const call = calls_.TryAllocate(size_bytes);
+  if (call == nullptr) ++stats_.times_calls_full;
+  return call;
+}
+
+void* MeshPort::AllocateControl(size_t size_bytes) {
+  void* const control = controls_.TryAllocate(size_bytes);
+  IOENGINE_CHECK(control != nullptr, "no memory to end a call to another shard");
+  return control;
+}
+
+void MeshPort::Begin(MeshCall& call) {
+  Peer& peer = *peers_[call.to()];
+  ++peer.calls;
+  ++calls_on_their_way_;
+  if (peer_timer_ != nullptr && !peer_timer_->armed()) [[unlikely]] {
+    peer_timer_->Arm(executor_->clock().NowNs());
+  }
+  Send(call.to(), call);
+}
+
+void MeshPort::CallEnds(ShardId to) {
+  --peers_[to]->calls;
+  --calls_on_their_way_;
+}
+
+void MeshPort::Run(MeshCall& call) {
+  if (stopping_) [[unlikely]] {
+    call.Refuse(*this, absl::StatusCode::kUnavailable);
+  } else {
+    QueueOf(call.class_id()).Push(call);
+  }
+}
+
+MeshPort::ClassQueue& MeshPort::QueueOf(ClassId id) {
+  if (id < queues_.size() && queues_[id] != nullptr) [[likely]] {
+    return *queues_[id];
+  }
+  const ClassId known = executor_->FindClass(id) == nullptr ? ClassId{0} : id;
+  if (known >= queues_.size()) queues_.resize(known + size_t{1});
+  if (queues_[known] == nullptr) queues_[known] = std::make_unique<ClassQueue>(*this, known);
+  return *queues_[known];
+}
+
+absl::Status MeshPort::ErrorOf(absl::StatusCode code, ShardId to) const {
+  switch (code) {
+    case absl::StatusCode::kUnavailable:
+      return absl::UnavailableError(absl::StrCat("shard ", to, " has stopped"));
+    case absl::StatusCode::kDeadlineExceeded:
+      return absl::DeadlineExceededError(
+          absl::StrCat("the deadline passed before the call to shard ", to, " ran"));
+    case absl::StatusCode::kResourceExhausted:
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "shard ", id_, " has ", calls_on_their_way_,
+          " calls to other shards on their way, which is all that ", options_.max_call_bytes,
+          " bytes hold; wait for some of them, or raise ", "MeshOptions::max_call_bytes"));
+    default:
+      return absl::Status(code, absl::StrCat("the call to shard ", to, " was ended"));
+  }
+}
+
+absl::Status MeshPort::SilentPeerError(ShardId to) const {
+  return absl::DeadlineExceededError(absl::StrCat(
+      "shard ", to, " has taken no messages for ", options_.peer_timeout_ns / 1'000'000,
+      " ms: its host does not run it, or a task keeps it from its turn"));
+}
+
+// ---- Peers that give no sign of life ----
+
+// Whether calls are on their way, so that it is to be called again.
+bool MeshPort::CheckPeers(uint64_t now_ns) {
+  bool any_calls = false;
+  for (const auto& peer : peers_) {
+    if (peer->calls == 0 || peer->id == id_) continue;
+    any_calls = true;
+    if (!peer->ping.is_away()) {
+      peer->ping.Send(*this, peer->id, now_ns);
+    } else if (now_ns - peer->ping.sent_ns() >= options_.peer_timeout_ns) {
+      ++stats_.peer_timeouts;
+      ExpireCalls(peer->id);
+    }
+  }
+  return any_calls;
+}
+
+// Calls are in no list, which is what makes them small.
+void MeshPort::ExpireCalls(ShardId to) {
+  calls_.ForEachBlock([&](void* block) {
+    auto& call = *static_cast<MeshCall*>(block);
+    if (call.to() == to) call.Expire(*this);
+  });
+}
+
+// ---- Stopping ----
+
+void MeshPort::Stopping() {
+  stopping_ = true;
+  while (MeshTask* const task = tasks_.front()) task->End(*this, absl::StatusCode::kUnavailable);
+  for (const auto& queue : queues_) {
+    if (queue == nullptr) continue;
+    while (MeshCall* const call = queue->TryPop()) {
+      call->Refuse(*this, absl::StatusCode::kUnavailable);
+    }
+  }
+}
+
+void MeshPort::Stopped() {
+  while (DeliverOwn() > 0) {
+  }
+  if (peer_timer_ != nullptr) executor_->CancelTimer(*peer_timer_);
+  for (const auto& peer : peers_) TakeFrom(*peer);
+  EndTurn();
+  for (const auto& peer : peers_) peer->gone = true;
+  Unlink();
+  // Release: what this shard knows of its lanes and calls goes to the others.
+  stopped_.store(true, std::memory_order_release);
+  for (const auto& peer : peers_) {
+    if (peer->id == id_) continue;
+    peer->port->stops_.fetch_add(1, std::memory_order_seq_cst);
+    peer->port->Wake();
+  }
+}
+
+void MeshPort::LookForStoppedPeers() {
+  stops_seen_ = stops_.load(std::memory_order_acquire);
+  for (const auto& peer : peers_) {
+    if (peer->id == id_ || peer->gone) continue;
+    if (peer->port->stopped_.load(std::memory_order_acquire)) TakeOver(*peer);
+  }
+}
+
+// `peer` does nothing more: both of its lanes are this shard's.
+void MeshPort::TakeOver(Peer& peer) {
+  while (TakeFrom(peer) > 0) {
+  }
+  while (MeshMessage* const message = peer.in.pending.TryPopFront()) message->Deliver(*this);
+  peer.gone = true;
+  ReturnUndelivered(peer);
+}
+
+void MeshPort::ReturnUndelivered(Peer& peer) {
+  Lane& lane = *peer.out;
+  lane.ring.Publish();
+  for (size_t left = lane.ring.Refresh(); left > 0; --left) lane.ring.Pop()->Return(*this);
+  lane.ring.Release();
+  while (MeshMessage* const message = lane.pending.TryPopFront()) message->Return(*this);
+}
+
+// All shards have stopped, and this is the only thread.
+void MeshPort::ReturnAll() {
+  while (MeshMessage* const message = own_.TryPopFront()) message->Return(*this);
+  for (const auto& peer : peers_) {
+    if (peer->id != id_) ReturnUndelivered(*peer);
+  }
+}
+
+}  // namespace ioengine
