@@ -15,6 +15,9 @@ constexpr uint64_t kMinTimerSliceNs = 5'000;
 // I/O to be submitted.
 constexpr int kTasksBetweenLooks = 64;
 
+// Of a shard that spins.
+constexpr int kLooksBetweenClockReads = 16;
+
 void Pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -194,6 +197,10 @@ void Executor::RunTurn() {
     at->Poll();
   }
   RunSlices();
+  TellEndOfTurn();
+}
+
+void Executor::TellEndOfTurn() {
   for (TurnPoller* at = turn_pollers_.front(); at != nullptr; at = turn_pollers_.Next(*at)) {
     at->EndTurn();
   }
@@ -229,6 +236,8 @@ void Executor::RunSlices() {
     const bool go_on = RunSlice(*queue);
     running_ = nullptr;
     internal::this_thread.task = nullptr;
+    // What tasks sent is on its way while this shard does its accounts.
+    if (!classes_.any_active()) TellEndOfTurn();
     now_ns_ = clock_.NowNs();
     classes_.Return(*queue, now_ns_ - begin_ns, now_ns_);
     if (stalls_.IsStall(now_ns_ - begin_ns)) {
@@ -249,6 +258,7 @@ bool Executor::RunSlice(TaskQueue& queue) {
     stalls_.Note(*task);
     task->Resume();
     ++resumed;
+    if (queue.runnable_.empty()) break;
     if (preemption_.IsDue()) {
       // For another class the turn goes on; otherwise something outside is due.
       go_on = preemption_.requested();
@@ -310,10 +320,14 @@ bool Executor::SpinFindsWork(uint64_t spin_ns) {
   uint64_t now_ns = begin_ns;
   do {
     if (now_ns >= next_timer_ns_) return true;
-    if (poller_.HasCompletions() && poller_.Poll() > 0) return true;
-    if (!inbox_.empty() || stop_requested_.load(std::memory_order_acquire)) return true;
-    if (AnyPollerHasWork()) return true;
-    for (int i = 0; i < 16; ++i) Pause();
+    // A pause takes up to 50 ns, as long as a message between cores: so it is looked after each.
+    // The clock is for longer times.
+    for (int i = 0; i < kLooksBetweenClockReads; ++i) {
+      if (AnyPollerHasWork()) return true;
+      if (poller_.HasCompletions() && poller_.Poll() > 0) return true;
+      if (!inbox_.empty() || stop_requested_.load(std::memory_order_acquire)) return true;
+      Pause();
+    }
     now_ns = clock_.NowNs();
   } while (now_ns - begin_ns < spin_ns);
   return false;

@@ -228,6 +228,7 @@ class Executor {
   void TakeForeignCalls();
   void RunSlices();
   bool RunSlice(TaskQueue& queue);
+  void TellEndOfTurn();
   bool WorkWaitsOutside() const;
   void Activate(TaskQueue& queue);
 

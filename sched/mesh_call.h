@@ -35,7 +35,7 @@ class MeshPort;
 // called shard never hears of a call that is gone, since a call goes only when it is answered, its
 // MeshResult is gone, and none of its controls is on its way.
 //
-// Shard: as drawn; bits_ is only the calling shard's.
+// Shard: as drawn.
 class MeshCall : public MeshMessage {
  public:
   enum class Control : uint8_t { kCancel, kStop };
@@ -65,10 +65,10 @@ class MeshCall : public MeshMessage {
 
  protected:
   MeshCall(ShardId from, ShardId to, ClassId class_id, uint64_t deadline_ns)
-      : deadline_ns_(deadline_ns),
+      : class_id_(class_id),
+        deadline_ns_(deadline_ns),
         from_(static_cast<uint16_t>(from)),
-        to_(static_cast<uint16_t>(to)),
-        class_id_(class_id) {}
+        to_(static_cast<uint16_t>(to)) {}
   ~MeshCall() = default;
 
   // Destroys what is to be called.
@@ -104,19 +104,19 @@ class MeshCall : public MeshMessage {
     if (answered_ && !held_ && controls_ == 0) Destroy(at);
   }
 
+  // Bytes, not bits: a bit would have to be read to be written, just after its neighbours were.
   State state_ = State::kMade;
   uint8_t code_ = 0;
-  // The calling shard's; a byte of their own.
-  bool answered_ : 1 = false;
-  bool held_ : 1 = true;
-  bool expired_ : 1 = false;
-  uint8_t controls_ : 3 = 0;
-
+  // The calling shard's.
+  bool answered_ = false;
+  bool held_ = true;
+  bool expired_ = false;
+  uint8_t controls_ = 0;  // on their way
+  const ClassId class_id_;
   Runnable* waiter_ = nullptr;
   const uint64_t deadline_ns_;
   const uint16_t from_;
   const uint16_t to_;
-  const ClassId class_id_;
 };
 
 // What is called, and with what.

@@ -14,9 +14,9 @@
 #include "ioengine/sched/intrusive_list.h"
 #include "ioengine/sched/mesh_call.h"
 #include "ioengine/sched/mesh_message.h"
+#include "ioengine/sched/message_ring.h"
 #include "ioengine/sched/runnable.h"
 #include "ioengine/sched/shard_id.h"
-#include "ioengine/sched/spsc_ring.h"
 #include "ioengine/sched/turn_poller.h"
 
 namespace ioengine {
@@ -130,13 +130,11 @@ class MeshPort final : public TurnPoller {
  private:
   friend class Mesh;
 
-  using Ring = SpscRing<MeshMessage*>;
-
   // A ring and what belongs to it. Made by its receiver.
   struct Lane {
     explicit Lane(size_t capacity) : ring(capacity) {}
 
-    Ring ring;
+    MessageRing ring;
     // What the ring had no room for. The sender's; the receiver's when that has stopped.
     MeshMessageList pending;
     // The sender sleeps, and there is something pending.

@@ -27,7 +27,7 @@ class TurnPoller : public ListLink {
   virtual bool PrepareToSleep() = 0;
   virtual void WokeUp() = 0;
 
-  // The tasks of the turn have run: what they sent is to go on its way.
+  // The tasks of the turn have run: what they sent is to go on its way. Once in each turn at least.
   virtual void EndTurn() {}
 
   // The executor stops: before and after its tasks are destroyed. Poll is not called any more.

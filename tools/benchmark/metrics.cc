@@ -66,6 +66,15 @@ constexpr std::array kMetrics = {
            1},
     Metric{"timer", "cancel_ns", "ns", Better::kLower, "CPU time to cancel a timer among many.",
            "cancel ns", 1},
+
+    Metric{"mesh", "p50_ns", "ns", Better::kLower,
+           "Median time of a call to an awake shard and its answer.", "p50 ns", 1},
+    Metric{"mesh", "p99_ns", "ns", Better::kLower, "99th percentile of the same time.", "p99 ns",
+           1},
+    Metric{"mesh", "calls_per_s", "1/s", Better::kHigher,
+           "Calls to another shard that were answered, per second.", "calls M/s", 1e6},
+    Metric{"mesh", "p50_us", "us", Better::kLower,
+           "Median time of a call and its answer when both sides sleep in between.", "p50 µs", 1},
 };
 
 }  // namespace

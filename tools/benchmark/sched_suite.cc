@@ -1,6 +1,7 @@
 #include "ioengine/tools/benchmark/sched_suite.h"
 
 #include "ioengine/tools/benchmark/isolation.h"
+#include "ioengine/tools/benchmark/mesh_cost.h"
 #include "ioengine/tools/benchmark/task_cost.h"
 #include "ioengine/tools/benchmark/timer_cost.h"
 #include "ioengine/tools/benchmark/workload_suite.h"
@@ -45,6 +46,22 @@ int RunTimerSuite(int argc, char** argv) {
            "timers that are armed and cancelled",
            {{"timers", 1000000}},
            ArmAndCancel(1'000'000)},
+      }};
+  return RunWorkloadSuite(suite, argc, argv);
+}
+
+int RunMeshSuite(int argc, char** argv) {
+  const WorkloadSuite suite = {
+      "mesh",
+      "Measures what it costs to reach a shard from another one, or from a thread that is none.\n"
+      "Runs two shards: pin them (--placement) where the machine has the CPUs.\n",
+      {
+          {"round_trip", "a call and its answer, both shards awake", {}, RoundTrip},
+          {"calls", "tasks that call the other shard", {{"depth", 1}}, Calls(1)},
+          {"calls", "", {{"depth", 64}}, Calls(64)},
+          {"calls", "", {{"depth", 256}}, Calls(256)},
+          {"calls", "", {{"depth", 1024}}, Calls(1024)},
+          {"asleep", "a call and its answer, both shards asleep", {}, Asleep},
       }};
   return RunWorkloadSuite(suite, argc, argv);
 }

@@ -1,4 +1,5 @@
 // `ioengine-bench sched`: what tasks cost. `ioengine-bench timer`: what timers do.
+// `ioengine-bench mesh`: what it costs to reach another shard.
 #ifndef IOENGINE_TOOLS_BENCHMARK_SCHED_SUITE_H_
 #define IOENGINE_TOOLS_BENCHMARK_SCHED_SUITE_H_
 
@@ -7,6 +8,7 @@ namespace ioengine::bench {
 // As main: exit status. argv[0] is not looked at.
 int RunSchedSuite(int argc, char** argv);
 int RunTimerSuite(int argc, char** argv);
+int RunMeshSuite(int argc, char** argv);
 
 }  // namespace ioengine::bench
 

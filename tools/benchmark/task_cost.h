@@ -2,15 +2,12 @@
 #ifndef IOENGINE_TOOLS_BENCHMARK_TASK_COST_H_
 #define IOENGINE_TOOLS_BENCHMARK_TASK_COST_H_
 
-#include <functional>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "ioengine/tools/benchmark/workload_suite.h"
 
 namespace ioengine::bench {
-
-using WorkloadFunction = std::function<absl::StatusOr<std::vector<Measurement>>(const SuiteJob&)>;
 
 // Of `tasks` tasks that yield: switches_per_s; beside it the bare limit, as many coroutines that a
 // loop resumes one after the other, with no scheduler.

@@ -1,5 +1,5 @@
-// A suite of named workloads that run on a shard and need no disk: the frame of `sched` and
-// `timer`.
+// A suite of named workloads that run on a shard and need no disk: the frame of `sched`,
+// `timer` and `mesh`.
 #ifndef IOENGINE_TOOLS_BENCHMARK_WORKLOAD_SUITE_H_
 #define IOENGINE_TOOLS_BENCHMARK_WORKLOAD_SUITE_H_
 
@@ -31,11 +31,13 @@ struct Measurement {
   std::map<std::string, double> ratios;  // "bare" → value ÷ the bare limit's, measured beside it
 };
 
+using WorkloadFunction = std::function<absl::StatusOr<std::vector<Measurement>>(const SuiteJob&)>;
+
 struct SuiteWorkload {
   std::string name;
   std::string help;
   std::map<std::string, nlohmann::json> parameters;
-  std::function<absl::StatusOr<std::vector<Measurement>>(const SuiteJob&)> run;
+  WorkloadFunction run;
 };
 
 struct WorkloadSuite {

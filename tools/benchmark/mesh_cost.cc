@@ -1,0 +1,109 @@
+#include "ioengine/tools/benchmark/mesh_cost.h"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "ioengine/sched/histogram.h"
+#include "ioengine/sched/sleep.h"
+#include "ioengine/sched/task_scope.h"
+#include "ioengine/tools/benchmark/shard_workload.h"
+
+namespace ioengine::bench {
+namespace {
+
+constexpr ShardId kOther = 1;
+// Long enough that a shard which waits for an answer is awake when it comes.
+constexpr uint64_t kAwakeUs = 100'000;
+
+SuiteJob Awake(SuiteJob job) {
+  job.idle_spin_us = kAwakeUs;
+  return job;
+}
+
+uint64_t AddOne(Shard& /*shard*/, uint64_t value) { return value + 1; }
+
+uint64_t DurationNs(double seconds) { return static_cast<uint64_t>(seconds * 1e9); }
+
+// Runs `function(shard, args…)` on shard 0 of two new ones.
+template <typename Function, typename... Args>
+auto OnFirstOfTwo(const SuiteJob& job, Function function, Args... args)
+    -> decltype(std::declval<Runtime&>().Submit(0, function, args...).Wait()) {
+  absl::StatusOr<std::unique_ptr<Runtime>> runtime = StartRuntime(job, 2);
+  if (!runtime.ok()) return runtime.status();
+  return (*runtime)->Submit(0, std::move(function), std::move(args)...).Wait();
+}
+
+Task<absl::StatusOr<Histogram>> MeasureRoundTrips(Shard& shard, uint64_t duration_ns,
+                                                  std::chrono::nanoseconds pause) {
+  Histogram latency_ns;
+  const uint64_t end_ns = WallNs() + duration_ns;
+  for (uint64_t begin_ns = WallNs(); begin_ns < end_ns; begin_ns = WallNs()) {
+    const absl::StatusOr<uint64_t> answer = co_await shard.SubmitTo(kOther, AddOne, begin_ns);
+    if (!answer.ok()) co_return answer.status();
+    latency_ns.Record(WallNs() - begin_ns);
+    if (pause.count() > 0) co_await Sleep(pause);
+  }
+  co_return latency_ns;
+}
+
+Task<absl::Status> CallUntil(Shard* shard, uint64_t end_ns, uint64_t* calls) {
+  while (shard->executor().TurnTimeNs() < end_ns) {
+    const absl::StatusOr<uint64_t> answer = co_await shard->SubmitTo(kOther, AddOne, *calls);
+    if (!answer.ok()) co_return answer.status();
+    ++*calls;
+  }
+  co_return absl::OkStatus();
+}
+
+struct CallResult {
+  uint64_t calls = 0;
+  uint64_t elapsed_ns = 0;
+};
+
+Task<absl::StatusOr<CallResult>> MeasureCalls(Shard& shard, int depth, uint64_t duration_ns) {
+  CallResult result;
+  const uint64_t begin_ns = WallNs();
+  TaskScope scope(shard.executor());
+  for (int i = 0; i < depth; ++i) {
+    scope.Spawn(CallUntil(&shard, begin_ns + duration_ns, &result.calls));
+  }
+  const absl::Status status = co_await scope.Join();
+  if (!status.ok()) co_return status;
+  result.elapsed_ns = WallNs() - begin_ns;
+  co_return result;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Measurement>> RoundTrip(const SuiteJob& job) {
+  const auto latency_ns = OnFirstOfTwo(Awake(job), MeasureRoundTrips, DurationNs(job.duration_s),
+                                       std::chrono::nanoseconds(0));
+  if (!latency_ns.ok()) return latency_ns.status();
+  return std::vector<Measurement>{{"p50_ns", static_cast<double>(latency_ns->Quantile(0.5)), {}},
+                                  {"p99_ns", static_cast<double>(latency_ns->Quantile(0.99)), {}}};
+}
+
+WorkloadFunction Calls(int depth) {
+  return [depth](const SuiteJob& job) -> absl::StatusOr<std::vector<Measurement>> {
+    const auto result = OnFirstOfTwo(Awake(job), MeasureCalls, depth, DurationNs(job.duration_s));
+    if (!result.ok()) return result.status();
+    return std::vector<Measurement>{
+        {"calls_per_s",
+         static_cast<double>(result->calls) * 1e9 / static_cast<double>(result->elapsed_ns),
+         {}}};
+  };
+}
+
+absl::StatusOr<std::vector<Measurement>> Asleep(const SuiteJob& job) {
+  SuiteJob asleep = job;
+  asleep.idle_spin_us = 0;
+  const auto latency_ns = OnFirstOfTwo(asleep, MeasureRoundTrips, DurationNs(job.duration_s),
+                                       std::chrono::microseconds(500));
+  if (!latency_ns.ok()) return latency_ns.status();
+  return std::vector<Measurement>{
+      {"p50_us", static_cast<double>(latency_ns->Quantile(0.5)) / 1000, {}}};
+}
+
+}  // namespace ioengine::bench

@@ -1,0 +1,24 @@
+// Workloads of the suite `mesh`: what it costs to reach another shard. All take two shards.
+#ifndef IOENGINE_TOOLS_BENCHMARK_MESH_COST_H_
+#define IOENGINE_TOOLS_BENCHMARK_MESH_COST_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "ioengine/tools/benchmark/workload_suite.h"
+
+namespace ioengine::bench {
+
+// p50_ns and p99_ns of a SubmitTo and back, with both shards awake; one at a time.
+absl::StatusOr<std::vector<Measurement>> RoundTrip(const SuiteJob& job);
+
+// calls_per_s of `depth` tasks, each of which calls the other shard again and again.
+WorkloadFunction Calls(int depth);
+
+// p50_us of a SubmitTo and back when both shards sleep in between; beside it the bare limit, two
+// threads that wake each other through their rings.
+absl::StatusOr<std::vector<Measurement>> Asleep(const SuiteJob& job);
+
+}  // namespace ioengine::bench
+
+#endif  // IOENGINE_TOOLS_BENCHMARK_MESH_COST_H_
