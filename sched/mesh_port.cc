@@ -1,14 +1,12 @@
 #include "ioengine/sched/mesh_port.h"
 
 #include <algorithm>
-#include <coroutine>
-#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/sched/check.h"
-#include "ioengine/sched/task.h"
-#include "ioengine/sched/this_thread.h"
+#include "ioengine/sched/mesh_class_queue.h"
+#include "ioengine/sched/mesh_ping.h"
 #include "ioengine/sched/timer_wheel.h"
 
 namespace ioengine {
@@ -20,37 +18,6 @@ constexpr size_t kPublishedAtOnce = 28;
 
 }  // namespace
 
-// Asks a shard for a sign of life.
-class Ping final : public MeshMessage {
- public:
-  explicit Ping(ShardId home) : home_(home) {}
-
-  bool is_away() const { return is_away_; }
-  uint64_t sent_ns() const { return sent_ns_; }
-
-  void Send(MeshPort& at, ShardId to, uint64_t now_ns) {
-    is_away_ = true;
-    sent_ns_ = now_ns;
-    at.Send(to, *this);
-  }
-
- private:
-  void Deliver(MeshPort& at) override {
-    if (at.id() == home_) {
-      is_away_ = false;
-    } else {
-      at.Send(home_, *this);
-    }
-  }
-  void Return(MeshPort& at) override {
-    if (at.id() == home_) is_away_ = false;
-  }
-
-  const ShardId home_;
-  bool is_away_ = false;
-  uint64_t sent_ns_ = 0;
-};
-
 struct MeshPort::Peer {
   Peer(ShardId peer_id, ShardId own_id, size_t ring_capacity)
       : id(peer_id), in(ring_capacity), ping(own_id) {}
@@ -61,62 +28,9 @@ struct MeshPort::Peer {
   bool dirty = false;
   bool gone = false;  // it has stopped, and what was on the way is dealt with
   size_t calls = 0;   // to it, without an answer
+  IntrusiveList<PeerWatcher> watchers;
   Lane in;
-  Ping ping;
-};
-
-// A task of the class calls them, one after the other.
-class MeshPort::ClassQueue {
- public:
-  ClassQueue(MeshPort& port, ClassId id) : port_(port), id_(id) {}
-
-  void Push(MeshCall& call) {
-    calls_.PushBack(call);
-    if (!begun_) {
-      begun_ = true;
-      port_.executor_->Spawn(Dispatch(this), id_);
-    } else if (parked_ != nullptr) {
-      port_.executor_->MakeRunnable(*std::exchange(parked_, nullptr));
-    }
-  }
-
-  MeshCall* TryPop() { return static_cast<MeshCall*>(calls_.TryPopFront()); }
-
- private:
-  struct Park {
-    ClassQueue& queue;
-
-    bool await_ready() const noexcept { return false; }
-    template <typename Promise>
-    void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-      queue.parked_ = &handle.promise();
-    }
-    void await_resume() const noexcept {}
-  };
-
-  static Task<> Dispatch(ClassQueue* queue) {
-    Runnable* const self = internal::this_thread.task;
-    MeshPort& port = queue->port_;
-    for (;;) {
-      while (MeshCall* const call = queue->TryPop()) {
-        if (call->cancelled()) {
-          call->Refuse(port, absl::StatusCode::kCancelled);
-        } else {
-          call->Execute(port);
-          internal::this_thread.task = self;
-        }
-        co_await port.executor_->MaybeYield();
-      }
-      port.EndTurn();  // the answers need not wait for what else this shard does
-      co_await Park{*queue};
-    }
-  }
-
-  MeshPort& port_;
-  const ClassId id_;
-  MeshMessageList calls_;
-  bool begun_ = false;
-  Runnable* parked_ = nullptr;  // the task, when there is nothing to call
+  MeshPing ping;
 };
 
 // Looks after the shards that calls are on their way to, as long as there are any.
@@ -167,6 +81,17 @@ void MeshPort::Attach(Executor& executor) {
   attached_.store(&executor, std::memory_order_release);
 }
 
+MeshPort& MeshPort::PortOf(ShardId id) {
+  IOENGINE_CHECK(id < peers_.size(), "the mesh has no shard with this id");
+  return id == id_ ? *this : *peers_[id]->port;
+}
+
+bool MeshPort::Watch(ShardId id, PeerWatcher& watcher) {
+  if (peers_[id]->gone) return false;
+  peers_[id]->watchers.PushBack(watcher);
+  return true;
+}
+
 // ---- Sending ----
 
 void MeshPort::Send(ShardId to, MeshMessage& message) {
@@ -196,6 +121,7 @@ void MeshPort::MarkDirty(Peer& peer) {
 }
 
 void MeshPort::EndTurn() {
+  while (TurnEndHook* const hook = turn_end_hooks_.TryPopFront()) hook->OnTurnEnd();
   size_t left = 0;
   for (Peer* const peer : dirty_) {
     if (Flush(*peer)) {
@@ -365,13 +291,13 @@ void MeshPort::Run(MeshCall& call) {
   }
 }
 
-MeshPort::ClassQueue& MeshPort::QueueOf(ClassId id) {
+MeshClassQueue& MeshPort::QueueOf(ClassId id) {
   if (id < queues_.size() && queues_[id] != nullptr) [[likely]] {
     return *queues_[id];
   }
   const ClassId known = executor_->FindClass(id) == nullptr ? ClassId{0} : id;
   if (known >= queues_.size()) queues_.resize(known + size_t{1});
-  if (queues_[known] == nullptr) queues_[known] = std::make_unique<ClassQueue>(*this, known);
+  if (queues_[known] == nullptr) queues_[known] = std::make_unique<MeshClassQueue>(*this, known);
   return *queues_[known];
 }
 
@@ -469,6 +395,7 @@ void MeshPort::TakeOver(Peer& peer) {
   while (MeshMessage* const message = peer.in.pending.TryPopFront()) message->Deliver(*this);
   peer.gone = true;
   ReturnUndelivered(peer);
+  while (PeerWatcher* const watcher = peer.watchers.TryPopFront()) watcher->OnPeerGone();
 }
 
 void MeshPort::ReturnUndelivered(Peer& peer) {

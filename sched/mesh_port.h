@@ -21,6 +21,8 @@
 
 namespace ioengine {
 
+class MeshClassQueue;
+
 // In what order messages are taken; for tests.
 class DeliveryOrder {
  public:
@@ -29,6 +31,24 @@ class DeliveryOrder {
   // A number below `choices`. The shard takes the next message from the choice-th of the rings that
   // have one; the last choice is to take no more in this turn.
   virtual size_t Choose(size_t choices) = 0;
+};
+
+// Wants to be told of the end of a turn, once.
+class TurnEndHook : public ListLink {
+ public:
+  virtual void OnTurnEnd() = 0;
+
+ protected:
+  ~TurnEndHook() = default;
+};
+
+// Wants to be told when another shard has stopped.
+class PeerWatcher : public ListLink {
+ public:
+  virtual void OnPeerGone() = 0;
+
+ protected:
+  ~PeerWatcher() = default;
 };
 
 struct MeshOptions {
@@ -105,6 +125,14 @@ class MeshPort final : public TurnPoller {
   // turn.
   void Send(ShardId to, MeshMessage& message);
 
+  // Both on the shard of this port, and borrowed until they are called or destroyed. Watch gives
+  // false when that shard has stopped already.
+  void CallAtEndOfTurn(TurnEndHook& hook) { turn_end_hooks_.PushBack(hook); }
+  bool Watch(ShardId peer, PeerWatcher& watcher);
+
+  // The other end on shard `id`; for its shard.
+  MeshPort& PortOf(ShardId id);
+
   // For calls.
 
   // Has `call` run here, in its class.
@@ -142,8 +170,6 @@ class MeshPort final : public TurnPoller {
   };
   // Another shard, as seen from here.
   struct Peer;
-  // The calls of one class that have come.
-  class ClassQueue;
   class PeerTimer;
 
   MeshPort(ShardId id, size_t shard_count, const MeshOptions& options);
@@ -167,18 +193,19 @@ class MeshPort final : public TurnPoller {
   void ReturnUndelivered(Peer& peer);
   void ReturnAll();
 
-  ClassQueue& QueueOf(ClassId id);
+  MeshClassQueue& QueueOf(ClassId id);
   bool CheckPeers(uint64_t now_ns);
   void ExpireCalls(ShardId to);
 
   const ShardId id_;
   const MeshOptions options_;
   Executor* executor_ = nullptr;
-  std::vector<std::unique_ptr<Peer>> peers_;         // by id; there is one for this shard too
-  std::vector<Peer*> dirty_;                         // that something is to be published to
-  std::vector<std::unique_ptr<ClassQueue>> queues_;  // by class
-  MeshMessageList own_;                              // from this shard to itself
+  std::vector<std::unique_ptr<Peer>> peers_;             // by id; there is one for this shard too
+  std::vector<Peer*> dirty_;                             // that something is to be published to
+  std::vector<std::unique_ptr<MeshClassQueue>> queues_;  // by class
+  MeshMessageList own_;                                  // from this shard to itself
   IntrusiveList<MeshTask> tasks_;
+  IntrusiveList<TurnEndHook> turn_end_hooks_;
   bool stopping_ = false;
   MeshStats stats_;
   BlockPool calls_;

@@ -109,6 +109,8 @@ class SpscRing {
     return true;
   }
 
+  size_t unreleased() const { return consumer_.head - consumer_.released; }
+
   // Whether Refresh would find something. Cost: a load.
   bool HasValues() const { return tail_.load(std::memory_order_acquire) != consumer_.head; }
   // For a consumer that is about to sleep because the ring is empty.

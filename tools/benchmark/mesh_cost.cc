@@ -3,17 +3,21 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "ioengine/sched/histogram.h"
+#include "ioengine/sched/shard_channel.h"
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
+#include "ioengine/sched/yield.h"
 #include "ioengine/tools/benchmark/shard_workload.h"
 
 namespace ioengine::bench {
 namespace {
 
 constexpr ShardId kOther = 1;
+constexpr uint64_t kValuesBetweenLooks = 64;
 // Long enough that a shard which waits for an answer is awake when it comes.
 constexpr uint64_t kAwakeUs = 100'000;
 
@@ -75,6 +79,37 @@ Task<absl::StatusOr<CallResult>> MeasureCalls(Shard& shard, int depth, uint64_t 
   co_return result;
 }
 
+Task<uint64_t> CountAll(Shard& /*shard*/, ShardReceiver<uint64_t> receiver) {
+  uint64_t count = 0;
+  while (const std::optional<uint64_t> value = co_await receiver.Receive()) {
+    ++count;
+    if (count % kValuesBetweenLooks == 0) co_await MaybeYield();
+  }
+  co_return count;
+}
+
+Task<absl::StatusOr<CallResult>> MeasureOneWay(Shard& shard, uint64_t duration_ns) {
+  CallResult result;
+  auto [sender, receiver] = MakeShardChannel<uint64_t>(shard.mesh(), kOther, 1024);
+  auto counted = shard.SubmitTo(kOther, CountAll, std::move(receiver));
+  const uint64_t begin_ns = WallNs();
+  for (uint64_t i = 0; shard.executor().TurnTimeNs() < begin_ns + duration_ns; ++i) {
+    const absl::Status sent = co_await sender.Send(i);
+    if (!sent.ok()) co_return sent;
+    if (i % kValuesBetweenLooks == 0) co_await MaybeYield();
+  }
+  sender.Close();
+  const absl::StatusOr<uint64_t> count = co_await counted;
+  if (!count.ok()) co_return count.status();
+  result.calls = *count;
+  result.elapsed_ns = WallNs() - begin_ns;
+  co_return result;
+}
+
+double PerSecond(const CallResult& result) {
+  return static_cast<double>(result.calls) * 1e9 / static_cast<double>(result.elapsed_ns);
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Measurement>> RoundTrip(const SuiteJob& job) {
@@ -89,11 +124,14 @@ WorkloadFunction Calls(int depth) {
   return [depth](const SuiteJob& job) -> absl::StatusOr<std::vector<Measurement>> {
     const auto result = OnFirstOfTwo(Awake(job), MeasureCalls, depth, DurationNs(job.duration_s));
     if (!result.ok()) return result.status();
-    return std::vector<Measurement>{
-        {"calls_per_s",
-         static_cast<double>(result->calls) * 1e9 / static_cast<double>(result->elapsed_ns),
-         {}}};
+    return std::vector<Measurement>{{"calls_per_s", PerSecond(*result), {}}};
   };
+}
+
+absl::StatusOr<std::vector<Measurement>> OneWay(const SuiteJob& job) {
+  const auto result = OnFirstOfTwo(Awake(job), MeasureOneWay, DurationNs(job.duration_s));
+  if (!result.ok()) return result.status();
+  return std::vector<Measurement>{{"messages_per_s", PerSecond(*result), {}}};
 }
 
 absl::StatusOr<std::vector<Measurement>> Asleep(const SuiteJob& job) {

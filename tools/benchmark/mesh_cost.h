@@ -15,6 +15,9 @@ absl::StatusOr<std::vector<Measurement>> RoundTrip(const SuiteJob& job);
 // calls_per_s of `depth` tasks, each of which calls the other shard again and again.
 WorkloadFunction Calls(int depth);
 
+// messages_per_s of numbers through a ShardChannel, from one shard to the other.
+absl::StatusOr<std::vector<Measurement>> OneWay(const SuiteJob& job);
+
 // p50_us of a SubmitTo and back when both shards sleep in between; beside it the bare limit, two
 // threads that wake each other through their rings.
 absl::StatusOr<std::vector<Measurement>> Asleep(const SuiteJob& job);

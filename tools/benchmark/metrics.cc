@@ -73,6 +73,8 @@ constexpr std::array kMetrics = {
            1},
     Metric{"mesh", "calls_per_s", "1/s", Better::kHigher,
            "Calls to another shard that were answered, per second.", "calls M/s", 1e6},
+    Metric{"mesh", "messages_per_s", "1/s", Better::kHigher,
+           "Values that went through a channel to another shard, per second.", "messages M/s", 1e6},
     Metric{"mesh", "p50_us", "us", Better::kLower,
            "Median time of a call and its answer when both sides sleep in between.", "p50 µs", 1},
 };

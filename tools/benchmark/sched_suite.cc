@@ -61,6 +61,7 @@ int RunMeshSuite(int argc, char** argv) {
           {"calls", "", {{"depth", 64}}, Calls(64)},
           {"calls", "", {{"depth", 256}}, Calls(256)},
           {"calls", "", {{"depth", 1024}}, Calls(1024)},
+          {"one_way", "numbers through a channel between the shards", {}, OneWay},
           {"asleep", "a call and its answer, both shards asleep", {}, Asleep},
       }};
   return RunWorkloadSuite(suite, argc, argv);
