@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/numa/topology.h"
+#include "ioengine/sched/check.h"
 
 namespace ioengine {
 namespace {
@@ -89,11 +90,12 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& op
   if (absl::Status status = CheckMemory(options); !status.ok()) return status;
 
   std::unique_ptr<Runtime> runtime(new Runtime());
-  runtime->mesh_ = std::make_unique<Mesh>(
-      static_cast<size_t>(options.shard_count),
-      MeshOptions{.ring_capacity = options.mesh_ring_capacity,
-                  .max_call_bytes = options.mesh_call_bytes,
-                  .peer_timeout_ns = uint64_t{options.peer_timeout_ms} * 1'000'000});
+  runtime->peer_timeout_ns_ = uint64_t{options.peer_timeout_ms} * 1'000'000;
+  runtime->mesh_ =
+      std::make_unique<Mesh>(static_cast<size_t>(options.shard_count),
+                             MeshOptions{.ring_capacity = options.mesh_ring_capacity,
+                                         .max_call_bytes = options.mesh_call_bytes,
+                                         .peer_timeout_ns = runtime->peer_timeout_ns_});
   std::vector<Future<absl::Status>> started;
   for (int i = 0; i < options.shard_count; ++i) {
     runtime->shards_.push_back(
@@ -108,6 +110,16 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& op
   runtime->info_.placement = placement->Describe();
   for (const auto& shard : runtime->shards_) runtime->info_.shards.push_back(shard->info());
   return runtime;
+}
+
+absl::Status Runtime::Call(ShardId id, std::unique_ptr<ForeignCall>& call) {
+  IOENGINE_CHECK(id < shards_.size(), "Submit to a shard that does not exist");
+  return shards_[id]->Call(call);
+}
+
+WaitLimits Runtime::LimitsOf(ShardId id) const {
+  IOENGINE_CHECK(id < shards_.size(), "Submit to a shard that does not exist");
+  return {.silence_ns = peer_timeout_ns_, .pulse = shards_[id]->pulse()};
 }
 
 Runtime::~Runtime() {

@@ -8,24 +8,22 @@
 #define IOENGINE_ENGINE_RUNTIME_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
-#include <optional>
-#include <tuple>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/foreign_task.h"
 #include "ioengine/engine/runtime_options.h"
 #include "ioengine/engine/shard.h"
 #include "ioengine/engine/shard_thread.h"
-#include "ioengine/sched/check.h"
 #include "ioengine/sched/fork_guard.h"
 #include "ioengine/sched/future.h"
 #include "ioengine/sched/inbox.h"
 #include "ioengine/sched/mesh.h"
-#include "ioengine/sched/task.h"
+#include "ioengine/sched/shard_id.h"
 
 namespace ioengine {
 
@@ -45,8 +43,9 @@ class Runtime {
   // Stops.
   ~Runtime();
 
-  // Calls `function(shard, args…)`, which returns a Task<T>, on shard `id`, and gives its result to
-  // the Future: Status and StatusOr<T> as they are, T as StatusOr<T>.
+  // Calls `function(shard, args…)`, a function or a coroutine, on shard `id`, and gives its result
+  // to the Future: Status and StatusOr<T> as they are, T as StatusOr<T>. Client (client.h) does the
+  // same with timeouts, callbacks, classes and in batches.
   //
   // Shard: any thread but a shard's, which must not block in Wait.
   // Ownership: `function` and `args` are moved into the call and destroyed on the shard, before the
@@ -56,6 +55,12 @@ class Runtime {
   // Cost: a few allocations, and a system call when the shard sleeps.
   template <typename Function, typename... Args>
   auto Submit(ShardId id, Function function, Args... args);
+
+  // For what is built on calls (Client). Hands `call` to shard `id`, below shard_count() (CHECK),
+  // or leaves it untouched and says why, with the errors of Submit. Any thread.
+  absl::Status Call(ShardId id, std::unique_ptr<ForeignCall>& call);
+  // How long to wait for shard `id`.
+  WaitLimits LimitsOf(ShardId id) const;
 
   // Stops all shards and joins their threads. Tasks that have not finished are destroyed where
   // they are suspended, and their Futures get Unavailable, while their I/O may still be on its way;
@@ -71,85 +76,24 @@ class Runtime {
  private:
   Runtime() = default;
 
-  template <typename T, typename Function, typename... Args>
-  class SubmittedCall;
-
   std::unique_ptr<Mesh> mesh_;
   std::vector<std::unique_ptr<ShardThread>> shards_;
+  uint64_t peer_timeout_ns_ = 0;
   RuntimeInfo info_;
   ForkGuard fork_guard_;
 };
 
-namespace internal {
-
-template <typename>
-struct TaskResult;
-template <typename T>
-struct TaskResult<Task<T>> {
-  using type = T;
-};
-
-}  // namespace internal
-
-// A call on its way to a shard: there it starts a task, which takes over all that it carries.
-template <typename T, typename Function, typename... Args>
-class Runtime::SubmittedCall final : public ForeignCall {
- public:
-  SubmittedCall(ShardThread& shard, Function function, Args... args)
-      : shard_(shard), function_(std::move(function)), args_(std::move(args)...) {}
-
-  Promise<T>& promise() { return promise_; }
-
-  void Run() override {
-    Shard& shard = shard_.shard();
-    shard.executor().Spawn(
-        Execute(shard, std::move(promise_), Invocation(std::move(function_), std::move(args_))));
-  }
-
- private:
-  // What is called, and with what; the task may refer to it.
-  using Invocation = std::pair<Function, std::tuple<Args...>>;
-
-  static Task<void> Execute(Shard& shard, Promise<T> promise,
-                            std::optional<Invocation> invocation) {
-    // Not a coroutine, and done before the first suspension.
-    const auto start = [&](Args&... unpacked) {
-      return invocation->first(shard, std::move(unpacked)...);
-    };
-    Task<T> task = std::apply(start, invocation->second);
-    // Nothing of the call is left when the caller goes on: what it refers to may be gone then.
-    if constexpr (std::is_void_v<T>) {
-      co_await std::move(task);
-      task = {};
-      invocation.reset();
-      promise.Set(absl::OkStatus());
-    } else {
-      typename Promise<T>::Result result(co_await std::move(task));
-      task = {};
-      invocation.reset();
-      promise.Set(std::move(result));
-    }
-  }
-
-  ShardThread& shard_;
-  Promise<T> promise_;
-  Function function_;
-  std::tuple<Args...> args_;
-};
-
 template <typename Function, typename... Args>
 auto Runtime::Submit(ShardId id, Function function, Args... args) {
-  using T = typename internal::TaskResult<std::invoke_result_t<Function&, Shard&, Args...>>::type;
-  IOENGINE_CHECK(id < shards_.size(), "Submit to a shard that does not exist");
-  auto call = std::make_unique<SubmittedCall<T, Function, Args...>>(
-      *shards_[id], std::move(function), std::move(args)...);
-  Promise<T>& promise = call->promise();
+  using T = internal::ForeignResult<Function, Args...>;
+  auto task = std::make_unique<ForeignTask<Promise<T>, Function, Args...>>(
+      ForeignCallSpec{}, Promise<T>(), std::move(function), std::move(args)...);
+  Promise<T>& promise = task->sink();
   Future<T> future = promise.future();
-  std::unique_ptr<ForeignCall> message = std::move(call);
+  promise.set_limits(LimitsOf(id));
+  std::unique_ptr<ForeignCall> call = std::move(task);
   // A call that is refused is still ours, and its promise passes the reason on.
-  if (absl::Status refused = shards_[id]->Call(message); !refused.ok()) {
-    promise.Set(std::move(refused));
-  }
+  if (absl::Status refused = Call(id, call); !refused.ok()) promise.Set(std::move(refused));
   return future;
 }
 

@@ -17,6 +17,7 @@
 #include "ioengine/sched/future.h"
 #include "ioengine/sched/inbox.h"
 #include "ioengine/sched/mesh_port.h"
+#include "ioengine/sched/pulse.h"
 #include "ioengine/sched/shard_id.h"
 
 namespace ioengine {
@@ -47,6 +48,9 @@ class ShardThread {
 
   // Stops and joins. Not from the shard.
   void Stop();
+
+  // Any thread.
+  std::shared_ptr<Pulse> pulse() const { return executor_->pulse(); }
 
   // Only on the shard.
   Shard& shard() { return *shard_; }

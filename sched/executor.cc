@@ -54,6 +54,7 @@ Executor::Executor(Poller& poller, const ExecutorOptions& options, const Clock& 
 
 Executor::~Executor() {
   IOENGINE_CHECK(Current() != this, "an executor is destroyed while it runs");
+  pulse_->End();
   // In a child process the tasks are copies of the parent's, and end there.
   if (!begun_ || fork_guard_.in_child()) return;
   // Pump was not called to the end: what is left is destroyed here.
@@ -189,7 +190,7 @@ void Executor::ArmTimer(Timer& timer, uint64_t deadline_ns) {
 
 void Executor::RunTurn() {
   CheckNotForked();
-  ++stats_.turns;
+  pulse_->Beat(++stats_.turns);
   now_ns_ = turn_time_ns_ = clock_.NowNs();
   FireTimers();
   TakeForeignCalls();

@@ -36,6 +36,7 @@
 #include "ioengine/sched/inbox.h"
 #include "ioengine/sched/poller.h"
 #include "ioengine/sched/preemption.h"
+#include "ioengine/sched/pulse.h"
 #include "ioengine/sched/runnable.h"
 #include "ioengine/sched/shuffle.h"
 #include "ioengine/sched/stall.h"
@@ -185,6 +186,9 @@ class Executor {
   void AddPoller(TurnPoller& poller) { turn_pollers_.PushBack(poller); }
   void SetIdleWork(IdleWork* work) { idle_work_ = work; }
 
+  // Whether it runs; for threads that wait for it. Any thread.
+  std::shared_ptr<Pulse> pulse() const { return pulse_; }
+
   // What it is the executor of (engine/shard.h); null where it stands alone. Borrowed.
   Shard* shard() const { return shard_; }
   void set_shard(Shard* shard) { shard_ = shard; }
@@ -269,6 +273,7 @@ class Executor {
   IntrusiveList<TurnPoller> turn_pollers_;
   ForkGuard fork_guard_;
   Shard* shard_ = nullptr;
+  const std::shared_ptr<Pulse> pulse_ = std::make_shared<Pulse>(*this);
 
   Inbox inbox_;
   // True while the shard sleeps or is about to. Partner of the exchange in TryCall: both sides use

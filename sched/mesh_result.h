@@ -22,22 +22,6 @@
 
 namespace ioengine {
 
-namespace internal {
-
-// What a function that is called on another shard gives.
-template <typename R>
-struct MeshReturns {
-  using type = R;
-  static constexpr bool kIsTask = false;
-};
-template <typename R>
-struct MeshReturns<Task<R>> {
-  using type = R;
-  static constexpr bool kIsTask = true;
-};
-
-}  // namespace internal
-
 // The result of a call, to be awaited once: `co_await port.SubmitTo(…)`, or later. Destroyed before
 // it has come, it ends the call. May be moved until it is awaited.
 //
@@ -101,8 +85,8 @@ template <typename Function, typename... Args>
 auto MeshPort::SubmitTo(ShardId to, Function function, Args... args) {
   using Called = Invocation<Function, Args...>;
   using Returned = std::invoke_result_t<Called&>;
-  using T = typename internal::MeshReturns<Returned>::type;
-  using Call = std::conditional_t<internal::MeshReturns<Returned>::kIsTask, TaskMeshCall<T, Called>,
+  using T = typename internal::CallReturns<Returned>::type;
+  using Call = std::conditional_t<internal::CallReturns<Returned>::kIsTask, TaskMeshCall<T, Called>,
                                   FunctionMeshCall<T, Called>>;
   static_assert(sizeof(Call) <= BlockPool::kMaxBlockBytes,
                 "arguments and result of a call between shards are too large; box them");

@@ -6,6 +6,10 @@
 #include "absl/status/statusor.h"
 
 namespace ioengine {
+
+template <typename T>
+class Task;
+
 namespace internal {
 
 template <typename T>
@@ -23,6 +27,18 @@ struct ResultOrErrorOf<absl::Status> {
 template <typename T>
 struct ResultOrErrorOf<absl::StatusOr<T>> {
   using type = absl::StatusOr<T>;
+};
+
+// What a function that may be a coroutine gives.
+template <typename R>
+struct CallReturns {
+  using type = R;
+  static constexpr bool kIsTask = false;
+};
+template <typename R>
+struct CallReturns<Task<R>> {
+  using type = R;
+  static constexpr bool kIsTask = true;
 };
 
 }  // namespace internal

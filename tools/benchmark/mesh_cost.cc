@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "ioengine/engine/client.h"
 #include "ioengine/sched/histogram.h"
 #include "ioengine/sched/shard_channel.h"
 #include "ioengine/sched/sleep.h"
@@ -132,6 +133,37 @@ absl::StatusOr<std::vector<Measurement>> OneWay(const SuiteJob& job) {
   const auto result = OnFirstOfTwo(Awake(job), MeasureOneWay, DurationNs(job.duration_s));
   if (!result.ok()) return result.status();
   return std::vector<Measurement>{{"messages_per_s", PerSecond(*result), {}}};
+}
+
+WorkloadFunction Foreign(int batch_size) {
+  return [batch_size](const SuiteJob& job) -> absl::StatusOr<std::vector<Measurement>> {
+    absl::StatusOr<std::unique_ptr<Runtime>> runtime = StartRuntime(Awake(job));
+    if (!runtime.ok()) return runtime.status();
+    Client client(**runtime);
+    Histogram latency_ns;
+    CallResult result;
+    const uint64_t begin_ns = WallNs();
+    const uint64_t end_ns = begin_ns + DurationNs(job.duration_s);
+    std::vector<Future<uint64_t>> futures;
+    for (uint64_t now_ns = begin_ns; now_ns < end_ns;) {
+      Batch batch(client, 0);
+      for (int i = 0; i < batch_size; ++i) futures.push_back(batch.Add(AddOne, result.calls));
+      if (const absl::Status sent = batch.Submit(); !sent.ok()) return sent;
+      for (Future<uint64_t>& future : futures) {
+        const absl::StatusOr<uint64_t> answer = future.Wait();
+        if (!answer.ok()) return answer.status();
+        ++result.calls;
+      }
+      futures.clear();
+      const uint64_t done_ns = WallNs();
+      latency_ns.Record(done_ns - now_ns);
+      now_ns = done_ns;
+    }
+    result.elapsed_ns = WallNs() - begin_ns;
+    return std::vector<Measurement>{
+        {"calls_per_s", PerSecond(result), {}},
+        {"p50_us", static_cast<double>(latency_ns.Quantile(0.5)) / 1000, {}}};
+  };
 }
 
 absl::StatusOr<std::vector<Measurement>> Asleep(const SuiteJob& job) {

@@ -22,6 +22,10 @@ absl::StatusOr<std::vector<Measurement>> OneWay(const SuiteJob& job);
 // threads that wake each other through their rings.
 absl::StatusOr<std::vector<Measurement>> Asleep(const SuiteJob& job);
 
+// Of a thread that is no shard: calls_per_s in batches of `batch`, and p50_us from the submission
+// of a batch to its last result. The shard is awake.
+WorkloadFunction Foreign(int batch);
+
 }  // namespace ioengine::bench
 
 #endif  // IOENGINE_TOOLS_BENCHMARK_MESH_COST_H_

@@ -72,11 +72,14 @@ constexpr std::array kMetrics = {
     Metric{"mesh", "p99_ns", "ns", Better::kLower, "99th percentile of the same time.", "p99 ns",
            1},
     Metric{"mesh", "calls_per_s", "1/s", Better::kHigher,
-           "Calls to another shard that were answered, per second.", "calls M/s", 1e6},
+           "Calls to a shard that were answered, per second.", "calls M/s", 1e6},
     Metric{"mesh", "messages_per_s", "1/s", Better::kHigher,
            "Values that went through a channel to another shard, per second.", "messages M/s", 1e6},
     Metric{"mesh", "p50_us", "us", Better::kLower,
-           "Median time of a call and its answer when both sides sleep in between.", "p50 µs", 1},
+           "Median time of a call and its answer when both shards sleep in between (asleep); of a "
+           "batch "
+           "of calls of another thread (foreign).",
+           "p50 µs", 1},
 };
 
 }  // namespace

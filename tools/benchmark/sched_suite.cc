@@ -63,6 +63,8 @@ int RunMeshSuite(int argc, char** argv) {
           {"calls", "", {{"depth", 1024}}, Calls(1024)},
           {"one_way", "numbers through a channel between the shards", {}, OneWay},
           {"asleep", "a call and its answer, both shards asleep", {}, Asleep},
+          {"foreign", "a thread that is no shard calls one", {{"batch", 1}}, Foreign(1)},
+          {"foreign", "", {{"batch", 64}}, Foreign(64)},
       }};
   return RunWorkloadSuite(suite, argc, argv);
 }

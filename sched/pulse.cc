@@ -1,0 +1,30 @@
+#include "ioengine/sched/pulse.h"
+
+#include "ioengine/sched/executor.h"
+
+namespace ioengine {
+
+void Pulse::Nudge() {
+  const std::lock_guard lock(mutex_);
+  if (executor_ != nullptr) executor_->WakeUp();
+}
+
+void Pulse::End() {
+  const std::lock_guard lock(mutex_);
+  executor_ = nullptr;
+}
+
+bool SilenceWatch::IsSilent(uint64_t now_ns) {
+  if (pulse_ == nullptr) return false;
+  if (const uint64_t turns = pulse_->turns(); turns != turns_) {
+    turns_ = turns;
+    heard_ns_ = now_ns;
+    return false;
+  }
+  if (now_ns - heard_ns_ >= silence_ns_) return true;
+  // An idle executor runs no turn by itself.
+  if (now_ns - heard_ns_ >= silence_ns_ / 4) pulse_->Nudge();
+  return false;
+}
+
+}  // namespace ioengine
