@@ -101,15 +101,41 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& op
     runtime->shards_.push_back(
         std::make_unique<ShardThread>(runtime->mesh_->port(static_cast<ShardId>(i)), options,
                                       placement->shards[static_cast<size_t>(i)]));
-    started.push_back(runtime->shards_.back()->Start());
+    if (options.threads == ShardThreads::kOwn) started.push_back(runtime->shards_.back()->Start());
   }
+  runtime->info_.placement = placement->Describe();
+  runtime->info_.shards.resize(runtime->shards_.size());
+  if (options.threads == ShardThreads::kLent) return runtime;
+
   absl::Status status;
   for (Future<absl::Status>& future : started) status.Update(future.Wait());
+  if (status.ok()) status = runtime->WaitUntilRunning();
   if (!status.ok()) return status;
-
-  runtime->info_.placement = placement->Describe();
-  for (const auto& shard : runtime->shards_) runtime->info_.shards.push_back(shard->info());
   return runtime;
+}
+
+absl::Status Runtime::RunShard(ShardId id) {
+  IOENGINE_CHECK(id < shards_.size(), "RunShard of a shard that does not exist");
+  return shards_[id]->RunHere();
+}
+
+absl::StatusOr<PumpOutcome> Runtime::PumpShard(ShardId id, uint64_t max_ns) {
+  IOENGINE_CHECK(id < shards_.size(), "PumpShard of a shard that does not exist");
+  return shards_[id]->PumpHere(max_ns);
+}
+
+int Runtime::ShardFd(ShardId id) {
+  IOENGINE_CHECK(id < shards_.size(), "ShardFd of a shard that does not exist");
+  return shards_[id]->fd();
+}
+
+absl::Status Runtime::WaitUntilRunning() {
+  absl::Status status;
+  for (const auto& shard : shards_) {
+    status.Update(shard->WaitUntilSetUp());
+    info_.shards[shard->id()] = shard->info();
+  }
+  return status;
 }
 
 absl::Status Runtime::Call(ShardId id, std::unique_ptr<ForeignCall>& call) {
@@ -130,10 +156,15 @@ Runtime::~Runtime() {
   static_cast<void>(mesh_.release());
 }
 
+void Runtime::RequestStop() {
+  if (fork_guard_.in_child()) return;
+  for (const auto& shard : shards_) shard->RequestStop();
+}
+
 void Runtime::Stop() {
   if (fork_guard_.in_child()) return;
   // All at once, then one after the other: stopping takes as long as the slowest shard.
-  for (const auto& shard : shards_) shard->RequestStop();
+  RequestStop();
   for (const auto& shard : shards_) shard->Stop();
 }
 

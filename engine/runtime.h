@@ -62,14 +62,38 @@ class Runtime {
   // How long to wait for shard `id`.
   WaitLimits LimitsOf(ShardId id) const;
 
+  // For ShardThreads::kLent; each shard in one of two ways, always on the same thread.
+  //
+  // RunShard makes the calling thread shard `id`, below shard_count() (CHECK), until Stop. Gives an
+  // error when the shard cannot be set up (those of Start), or Unavailable when Stop came before.
+  absl::Status RunShard(ShardId id);
+  // PumpShard is for a host with an event loop of its own: runs the shard on the calling thread for
+  // about `max_ns`, or until there is nothing to do for now; never sleeps. Call it again soon when
+  // it gives kMore, and when ShardFd is readable when it gives kIdle; after kStopped the shard has
+  // ended. The first call sets the shard up; its errors are those of RunShard.
+  absl::StatusOr<PumpOutcome> PumpShard(ShardId id, uint64_t max_ns);
+  // For poll, epoll and the like, level-triggered; stays the runtime's. After the first PumpShard,
+  // on its thread.
+  int ShardFd(ShardId id);
+
+  // Blocks until all lent shards are set up, so that they take calls and Info is complete; gives
+  // the first error. Not on a thread that is to lend itself to one.
+  absl::Status WaitUntilRunning();
+
+  // Asks all shards to stop, without waiting. Any thread, a shard's too.
+  void RequestStop();
+
   // Stops all shards and joins their threads. Tasks that have not finished are destroyed where
   // they are suspended, and their Futures get Unavailable, while their I/O may still be on its way;
-  // when Stop returns it is completed or cancelled. A second call does nothing.
+  // when Stop returns it is completed or cancelled. A second call does nothing. Shards that are run
+  // by RunShard on other threads are waited for; one that is pumped ends in its next PumpShard,
+  // which must come before the runtime is destroyed (CHECK).
   //
   // One thread at a time, and not a shard's (CHECK); Submit may run beside it.
   void Stop();
 
-  // Any thread. Unchanged from Start on; also after Stop.
+  // Any thread. Unchanged from Start on (of lent threads: from WaitUntilRunning on); also after
+  // Stop.
   size_t shard_count() const { return shards_.size(); }
   const RuntimeInfo& Info() const { return info_; }
 

@@ -14,9 +14,19 @@
 
 namespace ioengine {
 
+// Whose threads the shards run on.
+enum class ShardThreads : uint8_t {
+  kOwn,   // the runtime starts one for each
+  kLent,  // none: the host calls Runtime::RunShard or PumpShard
+};
+
 struct RuntimeOptions {
   // Shards, each with a thread of its own. At most one per CPU unless the placement is unbound.
   int shard_count = 1;
+
+  // A host that lends its threads keeps their names, signal masks and timer slack; they are pinned
+  // only if `placement` says so.
+  ShardThreads threads = ShardThreads::kOwn;
 
   // Which CPU each shard's thread is pinned to. Default: none.
   PlacementSpec placement = {};

@@ -26,12 +26,92 @@ Future<absl::Status> ShardThread::Start() {
     failed.Set(absl::ResourceExhaustedError(absl::StrCat(
         "cannot start a thread for shard ", id_, ": ", error.code().message(),
         "; raise the limit on threads (ulimit -u, or pids.max of the control group)")));
+    SetState(State::kEnded);
   }
   return future;
 }
 
+absl::Status ShardThread::RunHere() {
+  if (absl::Status status = Begin(State::kRunning); !status.ok()) return status;
+  executor_->Run();
+  End();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PumpOutcome> ShardThread::PumpHere(uint64_t max_ns) {
+  const State state = state_.load(std::memory_order_acquire);
+  if (state == State::kEnded) return PumpOutcome::kStopped;
+  if (state != State::kPumped) {
+    if (absl::Status status = Begin(State::kPumped); !status.ok()) return status;
+  }
+  const PumpOutcome outcome = executor_->Pump(max_ns);
+  if (outcome == PumpOutcome::kStopped) End();
+  return outcome;
+}
+
+int ShardThread::fd() const {
+  IOENGINE_CHECK(state_.load(std::memory_order_acquire) == State::kPumped,
+                 "ShardFd of a shard that is not pumped");
+  return const_cast<Executor&>(*executor_).fd();
+}
+
+// Sets the shard up on the calling thread.
+absl::Status ShardThread::Begin(State next) {
+  State expected = State::kNew;
+  if (!state_.compare_exchange_strong(expected, State::kSettingUp, std::memory_order_acq_rel)) {
+    if (expected == State::kEnded) {
+      return absl::UnavailableError(absl::StrCat("shard ", id_, " has stopped"));
+    }
+    return absl::FailedPreconditionError(
+        absl::StrCat("shard ", id_, " has a thread already; it is run or pumped by one"));
+  }
+  set_up_ = SetUp();
+  if (!set_up_.ok()) {
+    TearDown();
+    SetState(State::kEnded);
+    return set_up_;
+  }
+  published_.store(&*executor_, std::memory_order_seq_cst);
+  if (stop_requested_.load(std::memory_order_seq_cst)) executor_->RequestStop();
+  SetState(next);
+  return absl::OkStatus();
+}
+
+void ShardThread::End() {
+  TearDown();
+  SetState(State::kEnded);
+}
+
+void ShardThread::SetState(State state) {
+  state_.store(state, std::memory_order_release);
+  state_.notify_all();
+}
+
+absl::Status ShardThread::WaitUntilSetUp() {
+  for (;;) {
+    const State state = state_.load(std::memory_order_acquire);
+    if (state != State::kNew && state != State::kSettingUp) return set_up_;
+    state_.wait(state, std::memory_order_acquire);
+  }
+}
+
+std::shared_ptr<Pulse> ShardThread::pulse() const {
+  const Executor* const executor = published_.load(std::memory_order_acquire);
+  return executor == nullptr ? nullptr : executor->pulse();
+}
+
 absl::Status ShardThread::Call(std::unique_ptr<ForeignCall>& call) {
-  switch (executor_->TryCall(call)) {
+  Executor* const executor = published_.load(std::memory_order_acquire);
+  if (executor == nullptr) {
+    if (stop_requested_.load(std::memory_order_relaxed)) {
+      return absl::UnavailableError(absl::StrCat("shard ", id_, " has stopped"));
+    }
+    return absl::FailedPreconditionError(absl::StrCat(
+        "shard ", id_,
+        " is not set up yet: the host has to lend it a thread "
+        "(Runtime::RunShard or PumpShard), and others wait for that (WaitUntilRunning)"));
+  }
+  switch (executor->TryCall(call)) {
     case CallOutcome::kAccepted:
       return absl::OkStatus();
     case CallOutcome::kInboxFull:
@@ -49,15 +129,36 @@ absl::Status ShardThread::Call(std::unique_ptr<ForeignCall>& call) {
 }
 
 void ShardThread::RequestStop() {
-  if (executor_.has_value()) executor_->RequestStop();
+  stop_requested_.store(true, std::memory_order_seq_cst);
+  Executor* const executor = published_.load(std::memory_order_seq_cst);
+  if (executor != nullptr) {
+    executor->RequestStop();
+    return;
+  }
+  // One that has no thread gets none any more.
+  State expected = State::kNew;
+  if (state_.compare_exchange_strong(expected, State::kEnded, std::memory_order_acq_rel)) {
+    state_.notify_all();
+  }
 }
 
 void ShardThread::Stop() {
-  if (!thread_.joinable()) return;
-  IOENGINE_CHECK(Executor::Current() == nullptr,
+  IOENGINE_CHECK(Executor::Current() == nullptr || published_.load() == nullptr,
                  "a runtime is stopped from a shard, which would wait for itself");
   RequestStop();
-  thread_.join();
+  for (;;) {
+    const State state = state_.load(std::memory_order_acquire);
+    if (state == State::kEnded || state == State::kPumped) break;
+    state_.wait(state, std::memory_order_acquire);
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+ShardThread::~ShardThread() {
+  Stop();
+  IOENGINE_CHECK(state_.load(std::memory_order_acquire) == State::kEnded,
+                 "a Runtime is destroyed while its host pumps a shard; after Stop call PumpShard "
+                 "until it gives kStopped");
 }
 
 void ShardThread::Main(Promise<absl::Status> started) {
@@ -66,11 +167,12 @@ void ShardThread::Main(Promise<absl::Status> started) {
   // The kernel may wake a sleeping thread 50 µs after its time, to save wake-ups; shards ration
   // theirs by themselves (WakeBudget). Where it is refused timers are late by so much.
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
-  absl::Status status = SetUp();
+  absl::Status status = Begin(State::kRunning);
   const bool ok = status.ok();
   started.Set(std::move(status));
-  if (ok) executor_->Run();
-  TearDown();
+  if (!ok) return;
+  executor_->Run();
+  End();
 }
 
 absl::Status ShardThread::SetUp() {

@@ -1,12 +1,15 @@
-// ShardThread: a shard on a thread of its own.
+// ShardThread: a shard and the thread that it runs on.
 #ifndef IOENGINE_ENGINE_SHARD_THREAD_H_
 #define IOENGINE_ENGINE_SHARD_THREAD_H_
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <thread>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "ioengine/engine/runtime_options.h"
 #include "ioengine/engine/shard.h"
 #include "ioengine/io/backend.h"
@@ -23,10 +26,12 @@
 namespace ioengine {
 
 // Everything of a shard is made on its thread: the ring belongs to the thread that made it, and
-// memory comes from the node of the thread that touches it first.
+// memory comes from the node of the thread that touches it first. The thread is its own (Start) or
+// lent by the host (RunHere, PumpHere).
 //
-//   created ──Start──► setting up ──► running ──Stop──► stopped
-//                          └───── failed ─────────────────►┘
+//   new ──Start, RunHere, PumpHere──► setting up ──► running ──Stop──► ended
+//    │                                     └───── failed ───────────────►┘
+//    └──────────────Stop─────────────────────────────────────────────────┘
 class ShardThread {
  public:
   // Borrows `mesh`, the port of this shard.
@@ -34,32 +39,46 @@ class ShardThread {
       : id_(mesh.id()), mesh_(mesh), options_(options), placement_(placement) {}
   ShardThread(const ShardThread&) = delete;
   ShardThread& operator=(const ShardThread&) = delete;
-  ~ShardThread() { Stop(); }
+  // A shard that a host pumps must have ended (CHECK).
+  ~ShardThread();
 
-  // Starts the thread, and gives the outcome of its set-up. Wait for it before any other call.
+  ShardId id() const { return id_; }
+
+  // Starts a thread, and gives the outcome of its set-up.
   Future<absl::Status> Start();
 
-  // Hands a call to the shard. Errors: ResourceExhausted, Unavailable, FailedPrecondition
-  // (after fork); `call` is then untouched. Any thread.
+  // What Runtime::RunShard, PumpShard and ShardFd say.
+  absl::Status RunHere();
+  absl::StatusOr<PumpOutcome> PumpHere(uint64_t max_ns);
+  int fd() const;
+
+  // Blocks until the shard is set up, or cannot be; gives that outcome.
+  absl::Status WaitUntilSetUp();
+
+  // Hands a call to the shard. Errors: ResourceExhausted, Unavailable, FailedPrecondition (after
+  // fork, or not set up yet); `call` is then untouched. Any thread.
   absl::Status Call(std::unique_ptr<ForeignCall>& call);
 
   // Asks the shard to stop, without waiting. Any thread.
   void RequestStop();
 
-  // Stops and joins. Not from the shard.
+  // Stops, and waits for the end unless a host pumps it. Not from the shard.
   void Stop();
 
-  // Any thread.
-  std::shared_ptr<Pulse> pulse() const { return executor_->pulse(); }
+  // Any thread; null before the shard is set up.
+  std::shared_ptr<Pulse> pulse() const;
 
-  // Only on the shard.
-  Shard& shard() { return *shard_; }
-
-  // What the shard was granted. After Start.
+  // What the shard was granted. After WaitUntilSetUp.
   const ShardInfo& info() const { return info_; }
 
  private:
+  enum class State : uint32_t { kNew, kSettingUp, kRunning, kPumped, kEnded };
+
   void Main(Promise<absl::Status> started);
+  absl::Status Begin(State next);
+  void End();
+  void SetState(State state);
+
   absl::Status SetUp();
   void TearDown();
 
@@ -68,6 +87,7 @@ class ShardThread {
   const RuntimeOptions options_;
   const ShardPlacement placement_;
   ShardInfo info_;
+  absl::Status set_up_;
 
   // In the order in which they are made. The executor stays until this object goes: foreign
   // threads may call it while the thread stops.
@@ -77,6 +97,12 @@ class ShardThread {
   std::optional<ShardIo> io_;
   std::optional<Shard> shard_;
   std::thread thread_;
+
+  // Release when it says that `info_`, `set_up_` and `executor_` are there to be read.
+  std::atomic<State> state_{State::kNew};
+  // Set before the executor is looked for; who makes that looks at this afterwards.
+  std::atomic<bool> stop_requested_{false};
+  std::atomic<Executor*> published_{nullptr};  // `executor_`, for other threads
 };
 
 }  // namespace ioengine

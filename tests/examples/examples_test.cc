@@ -31,5 +31,13 @@ TEST(ExamplesTest, CopyBlocksCopiesAFile) {
   std::filesystem::remove_all(directory);
 }
 
+TEST(ExamplesTest, AHostLendsThreads) {
+  EXPECT_EQ(std::system("examples/lend_threads | grep -q 'add up to 3$'"), 0);
+}
+
+TEST(ExamplesTest, AHostLendsItsEventLoop) {
+  EXPECT_EQ(std::system("examples/lend_event_loop | grep -q 'slept 5 times.*: yes$'"), 0);
+}
+
 }  // namespace
 }  // namespace ioengine

@@ -1,0 +1,164 @@
+// Shards on threads that the host lends: run, pumped, and in any state when they are stopped.
+
+#include <poll.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ioengine/engine/client.h"
+#include "ioengine/engine/runtime.h"
+#include "ioengine/sched/sleep.h"
+#include "ioengine/tests/engine/runtime_fixture.h"
+
+namespace ioengine {
+namespace {
+
+using testing::HasSubstr;
+
+RuntimeOptions Lent(int shards) {
+  return {
+      .shard_count = shards, .threads = ShardThreads::kLent, .buffer_pool_bytes = kSmallPoolBytes};
+}
+
+ShardId GiveId(Shard& shard) { return shard.id(); }
+// Of the other one of two.
+Task<absl::StatusOr<ShardId>> AskOther(Shard& shard) {
+  co_return co_await shard.SubmitTo(1 - shard.id(), GiveId);
+}
+
+TEST(LentThreadsTest, RunOnTheHostsThreads) {
+  const auto runtime = StartRuntime(Lent(2));
+  ASSERT_NE(runtime, nullptr);
+  std::vector<std::thread> threads;
+  std::atomic<int> ended{0};
+  for (const ShardId id : {0u, 1u}) {
+    threads.emplace_back([&runtime, &ended, id] {
+      EXPECT_TRUE(runtime->RunShard(id).ok());
+      ended.fetch_add(1);
+    });
+  }
+  EXPECT_TRUE(runtime->WaitUntilRunning().ok());
+  EXPECT_EQ(runtime->Info().shards.size(), 2u);
+  EXPECT_FALSE(runtime->Info().shards[1].memory.empty());
+  EXPECT_EQ(runtime->Submit(0, AskOther).Wait().value(), 1u);
+  EXPECT_EQ(runtime->Submit(1, AskOther).Wait().value(), 0u);
+  runtime->Stop();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(ended.load(), 2);
+  EXPECT_EQ(runtime->Submit(0, GiveId).Wait().status().code(), absl::StatusCode::kUnavailable);
+}
+
+// One thread with a loop of its own for both.
+TEST(LentThreadsTest, ArePumpedByTheHostsLoop) {
+  const auto runtime = StartRuntime(Lent(2));
+  ASSERT_NE(runtime, nullptr);
+  std::atomic<bool> done{false};
+  std::thread host([&] {
+    pollfd fds[2];
+    bool ended[2] = {};
+    for (const ShardId id : {0u, 1u}) {
+      EXPECT_TRUE(runtime->PumpShard(id, 0).ok());
+      fds[id] = {.fd = runtime->ShardFd(id), .events = POLLIN, .revents = 0};
+      EXPECT_GE(fds[id].fd, 0);
+    }
+    while (!ended[0] || !ended[1]) {
+      bool idle = true;
+      for (const ShardId id : {0u, 1u}) {
+        if (ended[id]) continue;
+        const absl::StatusOr<PumpOutcome> outcome = runtime->PumpShard(id, 1'000'000);
+        ASSERT_TRUE(outcome.ok()) << outcome.status();
+        ended[id] = *outcome == PumpOutcome::kStopped;
+        idle &= *outcome == PumpOutcome::kIdle;
+      }
+      if (idle) poll(fds, 2, 10'000);
+    }
+    done.store(true);
+  });
+  EXPECT_TRUE(runtime->WaitUntilRunning().ok());
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(runtime->Submit(0, AskOther).Wait().value(), 1u);
+  }
+  runtime->Stop();
+  host.join();
+  EXPECT_TRUE(done.load());
+}
+
+TEST(LentThreadsTest, ACallBeforeThereIsAThreadIsRefused) {
+  const auto runtime = StartRuntime(Lent(1));
+  ASSERT_NE(runtime, nullptr);
+  const absl::Status status = runtime->Submit(0, GiveId).Wait().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("RunShard or PumpShard"));
+}
+
+TEST(LentThreadsTest, ASecondThreadIsRefused) {
+  const auto runtime = StartRuntime(Lent(1));
+  ASSERT_NE(runtime, nullptr);
+  EXPECT_TRUE(runtime->PumpShard(0, 0).ok());
+  const absl::Status status = runtime->RunShard(0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has a thread already"));
+  runtime->Stop();
+  EXPECT_EQ(runtime->PumpShard(0, 0).value(), PumpOutcome::kStopped);
+  EXPECT_EQ(runtime->PumpShard(0, 0).value(), PumpOutcome::kStopped);
+}
+
+TEST(LentThreadsTest, MayStopBeforeTheyBegin) {
+  const auto runtime = StartRuntime(Lent(2));
+  ASSERT_NE(runtime, nullptr);
+  runtime->Stop();
+  EXPECT_EQ(runtime->RunShard(0).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(runtime->Submit(0, GiveId).Wait().status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(LentThreadsTest, MayStopAtAnyTime) {
+  for (int round = 0; round < 20; ++round) {
+    const auto runtime = StartRuntime(Lent(2));
+    ASSERT_NE(runtime, nullptr);
+    std::vector<std::thread> threads;
+    for (const ShardId id : {0u, 1u}) {
+      threads.emplace_back([&runtime, id] {
+        const absl::Status status = runtime->RunShard(id);
+        EXPECT_TRUE(status.ok() || absl::IsUnavailable(status)) << status;
+      });
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(100 * round));
+    runtime->Stop();
+    for (std::thread& thread : threads) thread.join();
+  }
+}
+
+TEST(LentThreadsTest, APeerThatIsNotPumpedIsNotWaitedForWithoutEnd) {
+  RuntimeOptions options = Lent(2);
+  options.peer_timeout_ms = 50;
+  const auto runtime = StartRuntime(options);
+  ASSERT_NE(runtime, nullptr);
+  EXPECT_TRUE(runtime->PumpShard(1, 0).ok());  // once, and then no more
+  std::thread thread([&] { EXPECT_TRUE(runtime->RunShard(0).ok()); });
+  EXPECT_TRUE(runtime->WaitUntilRunning().ok());
+  EXPECT_EQ(runtime->Submit(0, AskOther).Wait().status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(runtime->Submit(1, GiveId).Wait().status().code(), absl::StatusCode::kDeadlineExceeded);
+  runtime->Stop();
+  thread.join();
+  EXPECT_EQ(runtime->PumpShard(1, 0).value(), PumpOutcome::kStopped);
+}
+
+TEST(LentThreadsDeathTest, DestroyedWhilePumped) {
+  const auto destroy = [] {
+    const auto runtime = StartRuntime(Lent(1));
+    static_cast<void>(runtime->PumpShard(0, 0));
+  };
+  EXPECT_DEATH(destroy(), "call PumpShard until it gives kStopped");
+}
+
+}  // namespace
+}  // namespace ioengine
