@@ -4,7 +4,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,11 +50,10 @@ void AuditNode(std::span<std::byte> region, MemoryCalls& calls, MemoryAudit* aud
     return;
   }
   audit->sampled_pages = samples;
-  std::map<int, size_t> pages_by_node;
   for (const int node : nodes) {
     if (node < 0) continue;  // an errno: nothing is there yet
     ++audit->resident_pages;
-    const size_t pages_there = ++pages_by_node[node];
+    const size_t pages_there = ++audit->pages_by_node[node];
     if (pages_there <= audit->pages_on_node) continue;
     audit->pages_on_node = pages_there;
     audit->node = node;
@@ -74,6 +72,11 @@ std::string_view PageKindName(PageKind kind) {
       return "small pages";
   }
   return "unknown pages";
+}
+
+size_t MemoryAudit::PagesOn(int node_id) const {
+  const auto found = pages_by_node.find(node_id);
+  return found == pages_by_node.end() ? 0 : found->second;
 }
 
 void MemoryAudit::Degraded(std::string_view what) {

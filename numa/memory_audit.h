@@ -3,6 +3,7 @@
 #define IOENGINE_NUMA_MEMORY_AUDIT_H_
 
 #include <cstddef>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,10 @@ struct MemoryAudit {
   size_t resident_pages = 0;
   size_t pages_on_node = 0;  // on `node`
   int node = -1;             // where most of the resident ones are; -1: none, or not known
+  std::map<int, size_t> pages_by_node = {};  // of the resident ones
+
+  // How many of the resident ones are on `node_id`.
+  size_t PagesOn(int node_id) const;
 
   // What could not be learned, or fell short, and why; empty when nothing did.
   std::string degraded_reason = {};

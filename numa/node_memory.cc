@@ -10,10 +10,12 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "ioengine/numa/cpu_list.h"
 #include "ioengine/numa/errno_status.h"
 #include "ioengine/numa/memory_audit.h"
 #include "ioengine/numa/memory_calls.h"
@@ -23,6 +25,22 @@ namespace ioengine {
 namespace {
 
 std::string Mebibytes(size_t size_bytes) { return absl::StrCat(size_bytes >> 20, " MiB"); }
+
+// Where an administrator sets hugetlb pages aside for memory of `node`; -1: for any.
+std::string HugetlbSetting(int node) {
+  if (node < 0) return "vm.nr_hugepages";
+  return absl::StrCat("/sys/devices/system/node/node", node,
+                      "/hugepages/hugepages-2048kB/nr_hugepages");
+}
+
+// "node 1", or "nodes 1,3": all that hold sampled pages, but `node`.
+std::string OtherNodes(const MemoryAudit& audit, int node) {
+  std::vector<int> others;
+  for (const auto& [id, pages] : audit.pages_by_node) {
+    if (id != node) others.push_back(id);
+  }
+  return absl::StrCat(others.size() == 1 ? "node " : "nodes ", FormatCpuList(others));
+}
 
 // `doing` is "map", "populate" or the like.
 absl::Status CannotHave(std::string_view doing, size_t size_bytes, int error) {
@@ -92,9 +110,22 @@ bool NodeMemory::MapHugetlb(size_t size_bytes) {
   mapping_ = {static_cast<std::byte*>(address), size_bytes, address, size_bytes, true};
   // Populated in any case: the pool can be empty on the node, or a cgroup's limit lower than the
   // pool, and a page that is missing on first touch is a SIGBUS.
-  if (BindToNode().ok() && KeepFromChildren().ok() && Prefault().ok()) return true;
+  if (BindToNode().ok() && KeepFromChildren().ok() && Prefault().ok() && !IsOnAnotherNode()) {
+    return true;
+  }
   Release();
   return false;
+}
+
+// Where the pool of the node asked for is too small, the kernel takes hugetlb pages of other nodes.
+// Ordinary memory of the right node is better: it may be on huge pages as well, and each access to
+// the wrong node costs more than what hugetlb saves. Where no node can be chosen it would be no
+// nearer.
+bool NodeMemory::IsOnAnotherNode() {
+  if (options_.node < 0 || bind_error_ != 0) return false;
+  const MemoryAudit audit =
+      AuditMemory({mapping_.data, mapping_.size_bytes}, mapping_.hugetlb, *calls_);
+  return audit.PagesOn(options_.node) < audit.resident_pages;
 }
 
 absl::Status NodeMemory::MapOrdinary(size_t size_bytes) {
@@ -168,19 +199,22 @@ const MemoryAudit& NodeMemory::Audit() {
   if (mapping_.data == nullptr) return audit_;
   audit_ = AuditMemory({mapping_.data, mapping_.size_bytes}, mapping_.hugetlb, *calls_);
   if (audit_.huge_bytes < mapping_.size_bytes && options_.prefault) {
-    audit_.Degraded(absl::StrCat(
-        "only ", Mebibytes(audit_.huge_bytes), " on huge pages: memory is fragmented, or ",
-        "/sys/kernel/mm/transparent_hugepage/enabled is never; vm.nr_hugepages sets some aside"));
+    audit_.Degraded(absl::StrCat("only ", Mebibytes(audit_.huge_bytes),
+                                 " on huge pages: memory is fragmented, or ",
+                                 "/sys/kernel/mm/transparent_hugepage/enabled is never; ",
+                                 HugetlbSetting(options_.node), " sets some aside"));
   }
   if (bind_error_ != 0) {
     audit_.Degraded(absl::StrCat("cannot ask for node ", options_.node, ": ",
                                  ErrnoStatus(bind_error_, "mbind").message(),
                                  "; a container needs CAP_SYS_NICE"));
   }
-  const size_t right = audit_.node == options_.node ? audit_.pages_on_node : 0;
+  const size_t right = audit_.PagesOn(options_.node);
   if (options_.node >= 0 && right < audit_.resident_pages) {
     audit_.Degraded(absl::StrCat("only ", right, " of ", audit_.resident_pages,
-                                 " sampled pages on node ", options_.node, ", which is full"));
+                                 " sampled pages on node ", options_.node, ", the others on ",
+                                 OtherNodes(audit_, options_.node),
+                                 ": it was full, or the kernel moved them; free memory there"));
   }
   return audit_;
 }

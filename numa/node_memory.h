@@ -3,7 +3,8 @@
 //
 //   ask       Options                                what is tried, in this order
 //   pages     allow_hugetlb                          MAP_HUGETLB pages, which an administrator has
-//                                                    set aside (vm.nr_hugepages); else
+//                                                    set aside (vm.nr_hugepages), if `node` has
+//                                                    enough of them: near goes before hugetlb; else
 //             always                                 MADV_HUGEPAGE on a 2 MiB-aligned mapping;
 //                                                    the kernel falls back to 4 KiB pages itself
 //   node      node                                   MPOL_PREFERRED: a full node gives memory of
@@ -88,6 +89,7 @@ class NodeMemory {
   absl::Status BindToNode();
   absl::Status KeepFromChildren();
   absl::Status Prefault();
+  bool IsOnAnotherNode();
   void Release();
 
   Options options_;

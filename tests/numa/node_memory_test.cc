@@ -248,6 +248,39 @@ TEST(NodeMemoryTest, HugetlbThatCannotBePopulatedFallsBack) {
   }
 }
 
+TEST(NodeMemoryTest, HugetlbPagesOfAnotherNodeAreGivenBack) {
+  FaultyMemoryCalls calls;
+  calls.pretend_hugetlb = true;
+  calls.pretended_nodes = {0, 0, 0, 1};
+  calls.fail = [&](const std::string& call, int) {
+    if (call == "Map") calls.pretended_nodes = {0};  // What follows is on the node asked for.
+    return 0;
+  };
+  {
+    const NodeMemory memory = NodeMemory::Allocate(kSizeBytes, {.node = 0}, calls).value();
+    EXPECT_THAT(calls.calls(), AllOf(Contains("Map hugetlb"), Contains("Map")));
+    EXPECT_NE(memory.audit().page_kind, PageKind::kHugetlb);
+    EXPECT_EQ(memory.audit().pages_on_node, 64u);
+    EXPECT_LT(calls.mapped_bytes(), 2 * kSizeBytes);
+  }
+  EXPECT_EQ(calls.mapped_bytes(), 0u);
+}
+
+// Giving them back would gain nothing: the next pages may be as far away.
+TEST(NodeMemoryTest, HugetlbPagesStayWhereNoNodeCanBeChosenOrIsAskedFor) {
+  for (const int node : {0, -1}) {
+    FaultyMemoryCalls calls;
+    calls.pretend_hugetlb = true;
+    calls.pretended_nodes = {1};
+    calls.fail = FailWith("PreferNode", EPERM);
+    const NodeMemory memory = NodeMemory::Allocate(kSizeBytes, {.node = node}, calls).value();
+    EXPECT_EQ(memory.audit().page_kind, PageKind::kHugetlb);
+    EXPECT_EQ(memory.audit().degraded_reason.find("only 0 of 64 sampled pages on node 0") ==
+                  std::string::npos,
+              node == -1);
+  }
+}
+
 TEST(NodeMemoryTest, WithoutHugePagesItSaysSo) {
   FaultyMemoryCalls calls;
   calls.fail = FailWith("Advise HUGEPAGE", EINVAL);
@@ -257,7 +290,12 @@ TEST(NodeMemoryTest, WithoutHugePagesItSaysSo) {
   if (memory.audit().huge_bytes < kSizeBytes) {
     EXPECT_EQ(memory.audit().page_kind, PageKind::kSmall);
     EXPECT_THAT(memory.Describe(), AllOf(HasSubstr("only 0 MiB on huge pages"),
-                                         HasSubstr("transparent_hugepage/enabled")));
+                                         HasSubstr("transparent_hugepage/enabled"),
+                                         HasSubstr("; vm.nr_hugepages sets some aside")));
+    calls.pretended_nodes = {0};
+    const NodeMemory near =
+        NodeMemory::Allocate(kSizeBytes, {.node = 0, .allow_hugetlb = false}, calls).value();
+    EXPECT_THAT(near.Describe(), HasSubstr("node0/hugepages/hugepages-2048kB/nr_hugepages sets"));
   }
 }
 
@@ -303,11 +341,18 @@ TEST(NodeMemoryTest, AuditTellsWhenANodeWasFull) {
   const NodeMemory memory = NodeMemory::Allocate(kSizeBytes, {.node = 0}, calls).value();
   EXPECT_EQ(memory.audit().node, 1);
   EXPECT_EQ(memory.audit().pages_on_node, 48u);
-  EXPECT_THAT(memory.audit().degraded_reason, HasSubstr("sampled pages on node 0, which is full"));
+  EXPECT_THAT(
+      memory.audit().degraded_reason,
+      HasSubstr("only 16 of 64 sampled pages on node 0, the others on node 1: it was full"));
   calls.pretended_nodes = {0, 0, 0, 1};
   NodeMemory better = NodeMemory::Allocate(kSizeBytes, {.node = 0}, calls).value();
   EXPECT_EQ(better.audit().node, 0);
   EXPECT_THAT(better.audit().degraded_reason, HasSubstr("only 48 of 64 sampled pages on node 0"));
+  calls.pretended_nodes = {2, 1, 3, 1};
+  better.Audit();
+  EXPECT_THAT(better.Describe(), AllOf(HasSubstr("32 of 64 sampled pages on node 1"),
+                                       HasSubstr("only 0 of 64 sampled pages on node 0, the "
+                                                 "others on nodes 1-3")));
   calls.pretended_nodes = {0, -ENOENT};
   EXPECT_EQ(better.Audit().resident_pages, 32u);
   EXPECT_THAT(better.audit().degraded_reason, Not(HasSubstr("on node 0")));
