@@ -97,6 +97,25 @@ TEST(PlacementTest, EpycPacksIntoTheNearestNodesFirst) {
   EXPECT_THAT(PlacedMemory(topology, PlacementPolicy::kPack, 5), ElementsAre(4, 5, 7, 2, 2));
 }
 
+TEST(PlacementTest, EpycSpreadsOverAllNodesAndPackFillsOne) {
+  const Topology topology = Read(EightNodeEpyc(), "0-255");
+  EXPECT_THAT(PlacedCpus(topology, PlacementPolicy::kSpread, 9),
+              ElementsAre(0, 16, 32, 48, 64, 80, 96, 112, 1));
+  EXPECT_THAT(PlacedMemory(topology, PlacementPolicy::kSpread, 9),
+              ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 0));
+  const std::vector<int> packed = PlacedCpus(topology, PlacementPolicy::kPack, 33);
+  EXPECT_EQ(FormatCpuList({packed.begin(), packed.begin() + 32}), "0-15,128-143");
+  EXPECT_EQ(packed[32], 16);
+}
+
+TEST(PlacementTest, OneNodeGivesPackAndSpreadTheSame) {
+  const Topology topology = Read(OneNode(), "0-3");
+  for (const PlacementPolicy policy : {PlacementPolicy::kPack, PlacementPolicy::kSpread}) {
+    EXPECT_THAT(PlacedCpus(topology, policy, 4), ElementsAre(0, 1, 2, 3));
+    EXPECT_THAT(PlacedMemory(topology, policy, 4), Each(0));
+  }
+}
+
 TEST(PlacementTest, SpreadSkipsNodesThatAreUsedUp) {
   const Topology topology = ReadTwoSockets("0,32-35");
   EXPECT_THAT(PlacedCpus(topology, PlacementPolicy::kSpread, 5), ElementsAre(0, 32, 33, 34, 35));
@@ -115,10 +134,31 @@ TEST(PlacementTest, NodeWithoutMemoryComesLast) {
   EXPECT_THAT(PlacedMemory(topology, PlacementPolicy::kPack, 5), ElementsAre(1, 1, 1, 1, 2));
 }
 
+TEST(PlacementTest, SpreadGivesTheShardsOfANodeWithoutMemoryThatOfTheNearest) {
+  const Topology topology = Read(NodeWithoutMemory(), "0-7");
+  EXPECT_THAT(PlacedCpus(topology, PlacementPolicy::kSpread, 4), ElementsAre(4, 0, 5, 1));
+  EXPECT_THAT(PlacedMemory(topology, PlacementPolicy::kSpread, 4), ElementsAre(1, 2, 1, 2));
+}
+
+TEST(PlacementTest, ThreeScatteredCpus) {
+  const Topology topology = ReadTwoSockets("3,40,70");
+  EXPECT_THAT(PlacedCpus(topology, PlacementPolicy::kPack, 3), ElementsAre(3, 70, 40));
+  EXPECT_THAT(PlacedMemory(topology, PlacementPolicy::kPack, 3), ElementsAre(0, 0, 1));
+  EXPECT_THAT(PlacedCpus(topology, PlacementPolicy::kSpread, 3), ElementsAre(3, 40, 70));
+  EXPECT_THAT(PlacedMemory(topology, PlacementPolicy::kSpread, 3), ElementsAre(0, 1, 0));
+}
+
+// A container without sysfs has CPUs all the same, and shards can be pinned to them.
 TEST(PlacementTest, UnknownNodesBindNoMemory) {
   const Topology topology = Topology::Read("/nonexistent", {0, 1}).value();
-  EXPECT_THAT(PlacedCpus(topology, PlacementPolicy::kPack, 2), ElementsAre(0, 1));
-  EXPECT_THAT(PlacedMemory(topology, PlacementPolicy::kPack, 2), Each(-1));
+  for (const PlacementPolicy policy : {PlacementPolicy::kPack, PlacementPolicy::kSpread}) {
+    EXPECT_THAT(PlacedCpus(topology, policy, 2), ElementsAre(0, 1));
+    EXPECT_THAT(PlacedMemory(topology, policy, 2), Each(-1));
+    EXPECT_THAT(Error(MakePlacement(topology, policy, 3)), HasSubstr("may use 2 (0-1)"));
+  }
+  const Placement custom = MakePlacement(topology, PlacementPolicy::kCustom, 1, {1}).value();
+  EXPECT_EQ(custom.shards[0].cpu, 1);
+  EXPECT_EQ(custom.shards[0].memory_node, -1);
 }
 
 TEST(PlacementTest, CustomGivesShardsTheCpusInTheOrderListed) {
