@@ -28,11 +28,11 @@ struct MemoryAudit {
   int node = -1;             // where most of the resident ones are; -1: none, or not known
   std::map<int, size_t> pages_by_node = {};  // of the resident ones
 
-  // How many of the resident ones are on `node_id`.
-  size_t PagesOn(int node_id) const;
-
   // What could not be learned, or fell short, and why; empty when nothing did.
   std::string degraded_reason = {};
+
+  // How many of the resident sampled pages are on `node_id`.
+  size_t PagesOn(int node_id) const;
 
   // Adds a reason.
   void Degraded(std::string_view what);
