@@ -16,11 +16,14 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ioengine/engine/runtime.h"
 #include "ioengine/engine/runtime_options.h"
 #include "ioengine/numa/affinity.h"
+#include "ioengine/numa/placement.h"
+#include "ioengine/numa/topology.h"
 #include "ioengine/tests/engine/runtime_fixture.h"
 #include "ioengine/tests/io/test_directory.h"
 
@@ -84,6 +87,23 @@ TEST(RuntimeStartTest, TellsWhatItWasGranted) {
     EXPECT_THAT(shard.memory, HasSubstr("2 MiB"));
     EXPECT_EQ(shard.backend.name, "io_uring");
     EXPECT_FALSE(shard.backend.features.empty());
+  }
+}
+
+// What was asked for, and what the audit found. A container may keep the latter from it.
+TEST(RuntimeStartTest, TellsOnWhichNodeTheMemoryOfItsShardsIs) {
+  const Topology topology = Topology::Read().value();
+  for (const PlacementPolicy policy :
+       {PlacementPolicy::kUnbound, PlacementPolicy::kPack, PlacementPolicy::kSpread}) {
+    const auto runtime =
+        StartRuntime({.placement = {policy, {}}, .buffer_pool_bytes = kSmallPoolBytes});
+    const ShardInfo& shard = runtime->Info().shards[0];
+    const int node =
+        shard.cpu < 0 ? -1 : topology.NearestMemoryNode(topology.FindCpu(shard.cpu)->node_id);
+    const std::string asked = node < 0 ? "any" : absl::StrCat("node ", node);
+    EXPECT_THAT(shard.memory, HasSubstr(absl::StrCat("(asked for: ", asked, ")")));
+    EXPECT_THAT(shard.memory, testing::AnyOf(HasSubstr(" of 64 sampled pages on node "),
+                                             HasSubstr("node not known: move_pages")));
   }
 }
 
