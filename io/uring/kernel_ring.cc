@@ -1,5 +1,9 @@
 #include "ioengine/io/uring/kernel_ring.h"
 
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#endif
+
 #include <array>
 #include <cerrno>
 #include <string>
@@ -39,6 +43,18 @@ constexpr std::array kNeededOperations = {
     IORING_OP_FSYNC,         IORING_OP_FALLOCATE, IORING_OP_OPENAT,       IORING_OP_CLOSE,
     IORING_OP_STATX,         IORING_OP_UNLINKAT,  IORING_OP_ASYNC_CANCEL, IORING_OP_TIMEOUT,
     IORING_OP_TIMEOUT_REMOVE};
+
+// liburing maps and unmaps rings by system calls of its own, which ThreadSanitizer does not see: a
+// ring that comes to lie where one of another thread was is to it that thread's memory. The kernel
+// has given the range back before it gives it out again; these two say so.
+#if defined(__SANITIZE_THREAD__)
+char mappings;
+void BeforeUnmap() { __tsan_release(&mappings); }
+void AfterMap() { __tsan_acquire(&mappings); }
+#else
+void BeforeUnmap() {}
+void AfterMap() {}
+#endif
 
 std::string ErrorText(int result) { return std::generic_category().message(-result); }
 
@@ -83,6 +99,7 @@ KernelRing::~KernelRing() {
   // The ring goes asynchronously; unregistering waits until the memory is unpinned, so that it is
   // neither charged nor held when the next ring asks for it. An error means: none are registered.
   io_uring_unregister_buffers(&ring_);
+  BeforeUnmap();
   io_uring_queue_exit(&ring_);
 }
 
@@ -108,6 +125,7 @@ absl::Status KernelRing::SetUp(const KernelRingOptions& options, BackendInfo& in
     }
   }
   initialized_ = true;
+  AfterMap();
   if ((ring_.features & kNeededFeatures) != kNeededFeatures) {
     return absl::FailedPreconditionError(
         "this kernel's io_uring is too old (no NODROP, SUBMIT_STABLE or EXT_ARG); Linux 5.19 or "
