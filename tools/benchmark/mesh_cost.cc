@@ -12,6 +12,7 @@
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
 #include "ioengine/sched/yield.h"
+#include "ioengine/tools/benchmark/bare_exchange.h"
 #include "ioengine/tools/benchmark/shard_workload.h"
 
 namespace ioengine::bench {
@@ -107,6 +108,37 @@ Task<absl::StatusOr<CallResult>> MeasureOneWay(Shard& shard, uint64_t duration_n
   co_return result;
 }
 
+// Round trips of two shards, and of two threads on the same CPUs.
+struct Exchange {
+  Histogram ours_ns;
+  Histogram bare_ns;
+};
+
+template <typename Bare>
+absl::StatusOr<Exchange> MeasureExchange(const SuiteJob& job, std::chrono::nanoseconds pause,
+                                         Bare bare) {
+  Exchange exchange;
+  CpuPair cpus;
+  const uint64_t duration_ns = DurationNs(job.duration_s / 2);
+  {
+    absl::StatusOr<std::unique_ptr<Runtime>> runtime = StartRuntime(job, 2);
+    if (!runtime.ok()) return runtime.status();
+    for (const size_t id : {0, 1}) cpus[id] = (*runtime)->Info().shards[id].cpu;
+    absl::StatusOr<Histogram> ours_ns =
+        (*runtime)->Submit(0, MeasureRoundTrips, duration_ns, pause).Wait();
+    if (!ours_ns.ok()) return ours_ns.status();
+    exchange.ours_ns = *std::move(ours_ns);
+  }
+  exchange.bare_ns = bare(cpus, duration_ns);
+  return exchange;
+}
+
+Measurement Of(const char* metric, const Exchange& exchange, double quantile, double unit_ns) {
+  const auto ours_ns = static_cast<double>(exchange.ours_ns.Quantile(quantile));
+  const auto bare_ns = static_cast<double>(exchange.bare_ns.Quantile(quantile));
+  return {metric, ours_ns / unit_ns, {{"bare", ours_ns / bare_ns}}};
+}
+
 double PerSecond(const CallResult& result) {
   return static_cast<double>(result.calls) * 1e9 / static_cast<double>(result.elapsed_ns);
 }
@@ -114,11 +146,11 @@ double PerSecond(const CallResult& result) {
 }  // namespace
 
 absl::StatusOr<std::vector<Measurement>> RoundTrip(const SuiteJob& job) {
-  const auto latency_ns = OnFirstOfTwo(Awake(job), MeasureRoundTrips, DurationNs(job.duration_s),
-                                       std::chrono::nanoseconds(0));
-  if (!latency_ns.ok()) return latency_ns.status();
-  return std::vector<Measurement>{{"p50_ns", static_cast<double>(latency_ns->Quantile(0.5)), {}},
-                                  {"p99_ns", static_cast<double>(latency_ns->Quantile(0.99)), {}}};
+  const absl::StatusOr<Exchange> exchange =
+      MeasureExchange(Awake(job), std::chrono::nanoseconds(0), BareRoundTrips);
+  if (!exchange.ok()) return exchange.status();
+  return std::vector<Measurement>{Of("p50_ns", *exchange, 0.5, 1),
+                                  Of("p99_ns", *exchange, 0.99, 1)};
 }
 
 WorkloadFunction Calls(int depth) {
@@ -169,11 +201,13 @@ WorkloadFunction Foreign(int batch_size) {
 absl::StatusOr<std::vector<Measurement>> Asleep(const SuiteJob& job) {
   SuiteJob asleep = job;
   asleep.idle_spin_us = 0;
-  const auto latency_ns = OnFirstOfTwo(asleep, MeasureRoundTrips, DurationNs(job.duration_s),
-                                       std::chrono::microseconds(500));
-  if (!latency_ns.ok()) return latency_ns.status();
-  return std::vector<Measurement>{
-      {"p50_us", static_cast<double>(latency_ns->Quantile(0.5)) / 1000, {}}};
+  constexpr std::chrono::nanoseconds kPause = std::chrono::microseconds(500);
+  const absl::StatusOr<Exchange> exchange =
+      MeasureExchange(asleep, kPause, [kPause](CpuPair cpus, uint64_t duration_ns) {
+        return BareWakes(cpus, duration_ns, static_cast<uint64_t>(kPause.count()));
+      });
+  if (!exchange.ok()) return exchange.status();
+  return std::vector<Measurement>{Of("p50_us", *exchange, 0.5, 1000)};
 }
 
 }  // namespace ioengine::bench

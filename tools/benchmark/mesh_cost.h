@@ -9,7 +9,8 @@
 
 namespace ioengine::bench {
 
-// p50_ns and p99_ns of a SubmitTo and back, with both shards awake; one at a time.
+// p50_ns and p99_ns of a SubmitTo and back, with both shards awake; one at a time. Beside them the
+// bare limit, two threads that exchange two cache lines.
 absl::StatusOr<std::vector<Measurement>> RoundTrip(const SuiteJob& job);
 
 // calls_per_s of `depth` tasks, each of which calls the other shard again and again.
@@ -19,7 +20,7 @@ WorkloadFunction Calls(int depth);
 absl::StatusOr<std::vector<Measurement>> OneWay(const SuiteJob& job);
 
 // p50_us of a SubmitTo and back when both shards sleep in between; beside it the bare limit, two
-// threads that wake each other through their rings.
+// threads that wake each other with eventfds.
 absl::StatusOr<std::vector<Measurement>> Asleep(const SuiteJob& job);
 
 // Of a thread that is no shard: calls_per_s in batches of `batch`, and p50_us from the submission
