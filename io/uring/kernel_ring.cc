@@ -6,8 +6,10 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 
@@ -55,6 +57,11 @@ void AfterMap() { __tsan_acquire(&mappings); }
 void BeforeUnmap() {}
 void AfterMap() {}
 #endif
+
+// A ring that is closed gives its locked memory back a little later, from a kernel thread: so where
+// not even the smallest ring may have any, one that was closed just now may be why.
+constexpr std::chrono::milliseconds kWait{5};
+constexpr int kMostWaits = 40;
 
 std::string ErrorText(int result) { return std::generic_category().message(-result); }
 
@@ -107,6 +114,7 @@ absl::Status KernelRing::SetUp(const KernelRingOptions& options, BackendInfo& in
   uint32_t entries = options.entries;
   uint32_t completion_entries = options.completion_entries;
   size_t step = options.allow_defer_taskrun ? 0 : 1;
+  int waits = 0;
   int result;
   for (;;) {
     io_uring_params parameters{};
@@ -120,6 +128,8 @@ absl::Status KernelRing::SetUp(const KernelRingOptions& options, BackendInfo& in
       entries /= 2;
       completion_entries =
           completion_entries / 2 > 2 * entries ? completion_entries / 2 : 2 * entries;
+    } else if (result == -ENOMEM && ++waits <= kMostWaits) {
+      std::this_thread::sleep_for(kWait);
     } else {
       return SetupError(result);
     }
