@@ -44,8 +44,8 @@ struct RuntimeOptions {
   // Calls from foreign threads that may wait for a shard.
   size_t inbox_capacity = 1024;
 
-  // Messages that each shard may have on their way to each other one; more wait where they were
-  // sent.
+  // Messages that each shard may have on their way to each other one (see MeshOptions); more wait
+  // where they were sent.
   size_t mesh_ring_capacity = 256;
 
   // Memory for the calls that each shard has on their way to others. Bytes; address space, which

@@ -40,7 +40,10 @@ absl::Status ShardThread::RunHere() {
 
 absl::StatusOr<PumpOutcome> ShardThread::PumpHere(uint64_t max_ns) {
   const State state = state_.load(std::memory_order_acquire);
-  if (state == State::kEnded) return PumpOutcome::kStopped;
+  if (state == State::kEnded) {
+    if (absl::Status status = Ended(); !status.ok()) return status;
+    return PumpOutcome::kStopped;
+  }
   if (state != State::kPumped) {
     if (absl::Status status = Begin(State::kPumped); !status.ok()) return status;
   }
@@ -59,17 +62,19 @@ int ShardThread::fd() const {
 absl::Status ShardThread::Begin(State next) {
   State expected = State::kNew;
   if (!state_.compare_exchange_strong(expected, State::kSettingUp, std::memory_order_acq_rel)) {
-    if (expected == State::kEnded) {
+    if (expected == State::kEnded || stop_requested_.load(std::memory_order_relaxed)) {
       return absl::UnavailableError(absl::StrCat("shard ", id_, " has stopped"));
     }
     return absl::FailedPreconditionError(
         absl::StrCat("shard ", id_, " has a thread already; it is run or pumped by one"));
   }
-  set_up_ = SetUp();
-  if (!set_up_.ok()) {
+  absl::Status status = SetUp();
+  set_up_ = status;
+  if (!status.ok()) {
     TearDown();
-    SetState(State::kEnded);
-    return set_up_;
+    mesh_.Abandon();
+    SetState(State::kEnded);  // from here on this object may be gone
+    return status;
   }
   published_.store(&*executor_, std::memory_order_seq_cst);
   if (stop_requested_.load(std::memory_order_seq_cst)) executor_->RequestStop();
@@ -90,9 +95,16 @@ void ShardThread::SetState(State state) {
 absl::Status ShardThread::WaitUntilSetUp() {
   for (;;) {
     const State state = state_.load(std::memory_order_acquire);
+    if (state == State::kEnded) return Ended();
     if (state != State::kNew && state != State::kSettingUp) return set_up_;
     state_.wait(state, std::memory_order_acquire);
   }
+}
+
+// Of a shard that has ended: whether it ran before that.
+absl::Status ShardThread::Ended() const {
+  if (!set_up_.ok() || published_.load(std::memory_order_acquire) != nullptr) return set_up_;
+  return absl::UnavailableError(absl::StrCat("shard ", id_, " was stopped before it ran"));
 }
 
 std::shared_ptr<Pulse> ShardThread::pulse() const {
@@ -103,7 +115,7 @@ std::shared_ptr<Pulse> ShardThread::pulse() const {
 absl::Status ShardThread::Call(std::unique_ptr<ForeignCall>& call) {
   Executor* const executor = published_.load(std::memory_order_acquire);
   if (executor == nullptr) {
-    if (stop_requested_.load(std::memory_order_relaxed)) {
+    if (state_.load(std::memory_order_acquire) == State::kEnded) {
       return absl::UnavailableError(absl::StrCat("shard ", id_, " has stopped"));
     }
     return absl::FailedPreconditionError(absl::StrCat(
@@ -137,8 +149,9 @@ void ShardThread::RequestStop() {
   }
   // One that has no thread gets none any more.
   State expected = State::kNew;
-  if (state_.compare_exchange_strong(expected, State::kEnded, std::memory_order_acq_rel)) {
-    state_.notify_all();
+  if (state_.compare_exchange_strong(expected, State::kSettingUp, std::memory_order_acq_rel)) {
+    mesh_.Abandon();
+    SetState(State::kEnded);
   }
 }
 

@@ -78,6 +78,7 @@ class ShardThread {
   absl::Status Begin(State next);
   void End();
   void SetState(State state);
+  absl::Status Ended() const;
 
   absl::Status SetUp();
   void TearDown();

@@ -119,6 +119,7 @@ void Executor::End() {
   }
   CloseInbox();
   stalls_.Stop();
+  stopping_ = false;
   stop_requested_.store(false, std::memory_order_relaxed);
   begun_ = false;
 }
@@ -370,7 +371,6 @@ void Executor::DestroyTasks() {
   });
   IOENGINE_CHECK(classes_.TakeNext(now_ns_) == nullptr,
                  "a task outlives the tasks that the executor owns");
-  stopping_ = false;
 }
 
 void Executor::CloseInbox() {

@@ -53,6 +53,12 @@ void MeshCall::Finish(MeshPort& at, absl::StatusCode code) {
   at.Send(from_, *this);
 }
 
+void MeshCall::FinishAtEndOfTurn(MeshPort& at, absl::StatusCode code) {
+  code_ = static_cast<uint8_t>(code);
+  state_ = State::kFinished;
+  at.AnswerAtEndOfTurn(*this);
+}
+
 bool MeshCall::HasExpired(MeshPort& at) const {
   return deadline_ns_ != TaskContext::kNoDeadline && at.executor().clock().NowNs() >= deadline_ns_;
 }

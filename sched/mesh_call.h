@@ -40,6 +40,7 @@ class MeshCall : public MeshMessage {
  public:
   enum class Control : uint8_t { kCancel, kStop };
 
+  ShardId from() const { return from_; }
   ShardId to() const { return to_; }
   ClassId class_id() const { return class_id_; }
 
@@ -54,7 +55,7 @@ class MeshCall : public MeshMessage {
   bool ready() const { return answered_ || expired_; }
   absl::StatusCode code() const { return static_cast<absl::StatusCode>(code_); }
   bool expired() const { return expired_; }
-  void set_waiter(Runnable& task) { waiter_ = &task; }
+  void set_waiter(Runnable* task) { waiter_ = task; }
   void RequestStop(MeshPort& at);
   // Its result is not waited for any more.
   void LetGo(MeshPort& at);
@@ -80,11 +81,12 @@ class MeshCall : public MeshMessage {
   virtual void StopTask() {}
 
   uint64_t deadline_ns() const { return deadline_ns_; }
-  ShardId from() const { return from_; }
   bool HasExpired(MeshPort& at) const;
   void set_running() { state_ = State::kRunning; }
-  // The last that happens to it on the shard that is called.
+  // The last that happens to it on the shard that is called: it goes back. At the end of the turn,
+  // where something of it is still to be destroyed in this one.
   void Finish(MeshPort& at, absl::StatusCode code);
+  void FinishAtEndOfTurn(MeshPort& at, absl::StatusCode code);
 
   // Which object the storage of a TypedMeshCall holds. Here, where there is a byte to spare.
   enum class Holds : uint8_t { kNothing, kFunction, kResult };
@@ -172,11 +174,10 @@ class TypedMeshCall : public ResultMeshCall<T> {
   }
 
   // Destroys the function first: nothing of it is left when the caller goes on.
-  void FinishWith(MeshPort& at, Result result) {
+  void Keep(Result result) {
     DropFunction();
     std::construct_at(&result_, std::move(result));
     this->holds_ = Holds::kResult;
-    this->Finish(at, absl::StatusCode::kOk);
   }
 
  private:

@@ -19,7 +19,7 @@ class MeshMessage {
   virtual void Deliver(MeshPort& at) = 0;
 
   // It was sent by the shard of `at`, and the shard that it was sent to has stopped before it took
-  // it. Outside of tasks.
+  // it. From within Send, where that is known already.
   virtual void Return(MeshPort& at) = 0;
 
   // In the list that it is in.

@@ -16,6 +16,9 @@ namespace {
 // receivers work meanwhile.
 constexpr size_t kPublishedAtOnce = 28;
 
+// How many sizes of calls may, at one time or another, take all memory that calls may have.
+constexpr size_t kCallSizes = 4;
+
 }  // namespace
 
 struct MeshPort::Peer {
@@ -54,7 +57,9 @@ class MeshPort::PeerTimer final : public Timer {
 MeshPort::MeshPort(ShardId id, size_t shard_count, const MeshOptions& options)
     : id_(id),
       options_(options),
-      calls_(options.max_call_bytes),
+      // A slab stays with its size of blocks: this is room for a crowd of each of several sizes,
+      // one after the other.
+      calls_(kCallSizes * options.max_call_bytes),
       // Each call has two of them at most, and the smallest call is larger than one.
       controls_(2 * options.max_call_bytes) {
   for (size_t i = 0; i < shard_count; ++i) {
@@ -77,8 +82,8 @@ void MeshPort::Attach(Executor& executor) {
   executor_ = &executor;
   if (options_.peer_timeout_ns != 0) peer_timer_ = std::make_unique<PeerTimer>(*this);
   executor.AddPoller(*this);
-  // Release: who wakes this shard sees the executor whole.
-  attached_.store(&executor, std::memory_order_release);
+  // Part of the one order that Wake relies on; and who wakes this shard sees the executor whole.
+  attached_.store(&executor, std::memory_order_seq_cst);
 }
 
 MeshPort& MeshPort::PortOf(ShardId id) {
@@ -121,6 +126,9 @@ void MeshPort::MarkDirty(Peer& peer) {
 }
 
 void MeshPort::EndTurn() {
+  while (MeshMessage* const answer = answers_.TryPopFront()) {
+    Send(static_cast<MeshCall*>(answer)->from(), *answer);
+  }
   while (TurnEndHook* const hook = turn_end_hooks_.TryPopFront()) hook->OnTurnEnd();
   size_t left = 0;
   for (Peer* const peer : dirty_) {
@@ -153,7 +161,7 @@ void MeshPort::Publish(Peer& peer) {
 // what was published is before this in the one order of sequentially consistent operations, so
 // either it is seen there, or the sleep is seen here.
 bool MeshPort::Wake() {
-  Executor* const executor = attached_.load(std::memory_order_acquire);
+  Executor* const executor = attached_.load(std::memory_order_seq_cst);
   if (executor == nullptr || !executor->is_asleep()) return false;
   executor->WakeUp();
   return true;
@@ -228,7 +236,9 @@ void MeshPort::GiveRoomBack(Peer& peer) {
 // ---- Sleeping ----
 
 bool MeshPort::HasWork() const {
-  if (!own_.empty() || stops_.load(std::memory_order_acquire) != stops_seen_) return true;
+  if (!own_.empty() || !turn_end_hooks_.empty() ||
+      stops_.load(std::memory_order_acquire) != stops_seen_)
+    return true;
   for (const auto& peer : peers_) {
     if (peer->in.ring.HasMessages()) return true;
   }
@@ -237,7 +247,9 @@ bool MeshPort::HasWork() const {
 }
 
 bool MeshPort::PrepareToSleep() {
-  if (!own_.empty() || stops_.load(std::memory_order_seq_cst) != stops_seen_) return false;
+  if (!own_.empty() || !turn_end_hooks_.empty() ||
+      stops_.load(std::memory_order_seq_cst) != stops_seen_)
+    return false;
   for (const auto& peer : peers_) {
     if (peer->in.ring.HasMessagesFresh()) return false;
   }
@@ -257,8 +269,13 @@ void MeshPort::WokeUp() {
 // ---- Calls ----
 
 void* MeshPort::TryAllocateCall(size_t size_bytes) {
-  void* const call = calls_.TryAllocate(size_bytes);
-  if (call == nullptr) ++stats_.times_calls_full;
+  const bool has_room = call_bytes_ + size_bytes <= options_.max_call_bytes;
+  void* const call = has_room ? calls_.TryAllocate(size_bytes) : nullptr;
+  if (call == nullptr) {
+    ++stats_.times_calls_full;
+  } else {
+    call_bytes_ += size_bytes;
+  }
   return call;
 }
 
@@ -334,7 +351,8 @@ bool MeshPort::CheckPeers(uint64_t now_ns) {
     any_calls = true;
     if (!peer->ping.is_away()) {
       peer->ping.Send(*this, peer->id, now_ns);
-    } else if (now_ns - peer->ping.sent_ns() >= options_.peer_timeout_ns) {
+    } else if (now_ns - peer->ping.sent_ns() >= options_.peer_timeout_ns &&
+               !peer->in.ring.HasMessages()) {  // it may be this shard that did not look
       ++stats_.peer_timeouts;
       ExpireCalls(peer->id);
     }
@@ -371,6 +389,15 @@ void MeshPort::Stopped() {
   EndTurn();
   for (const auto& peer : peers_) peer->gone = true;
   Unlink();
+  TellStopped();
+}
+
+void MeshPort::Abandon() {
+  for (const auto& peer : peers_) peer->gone = true;
+  TellStopped();
+}
+
+void MeshPort::TellStopped() {
   // Release: what this shard knows of its lanes and calls goes to the others.
   stopped_.store(true, std::memory_order_release);
   for (const auto& peer : peers_) {

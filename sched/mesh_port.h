@@ -52,8 +52,9 @@ class PeerWatcher : public ListLink {
 };
 
 struct MeshOptions {
-  // Messages that each ring holds, at least 1; rounded up to a power of two. What does not fit
-  // waits on the shard that sent it.
+  // Messages that each ring holds, at least 1; rounded up to a power of two of lines of seven, and
+  // fewer where they come one by one (see MessageRing). What does not fit waits on the shard that
+  // sent it.
   size_t ring_capacity = 256;
   // Memory for the calls that each shard has on their way. More calls get ResourceExhausted.
   size_t max_call_bytes = size_t{64} << 20;
@@ -89,6 +90,13 @@ class MeshPort final : public TurnPoller {
   // must outlive the run of all others of the mesh. By whoever sets the shard up.
   void Attach(Executor& executor);
   Executor& executor() const { return *executor_; }
+  // Instead of Attach: this shard will never run. Others get Unavailable. Any one thread.
+  void Abandon();
+  // Whether the calling thread runs the shard of this port. Any thread.
+  bool IsHere() const {
+    const Executor* const executor = attached_.load(std::memory_order_acquire);
+    return executor != nullptr && executor == Executor::Current();
+  }
 
   // Calls `function(args…)` on shard `to`: `co_await port.SubmitTo(…)` gives its result. It is on
   // its way from here on, whether it is awaited or not, so several may be at once:
@@ -140,7 +148,11 @@ class MeshPort final : public TurnPoller {
   // `task` runs here for another shard, until it is unlinked.
   void AddTask(MeshTask& task) { tasks_.PushBack(task); }
   void CallEnds(ShardId to);
-  void FreeCall(void* call, size_t size_bytes) { calls_.Free(call, size_bytes); }
+  void AnswerAtEndOfTurn(MeshCall& call) { answers_.PushBack(call); }
+  void FreeCall(void* call, size_t size_bytes) {
+    calls_.Free(call, size_bytes);
+    call_bytes_ -= size_bytes;
+  }
   void* AllocateControl(size_t size_bytes);
   void FreeControl(void* control, size_t size_bytes) { controls_.Free(control, size_bytes); }
   absl::Status ErrorOf(absl::StatusCode code, ShardId to) const;
@@ -188,6 +200,7 @@ class MeshPort final : public TurnPoller {
   void Publish(Peer& peer);
   bool Wake();
 
+  void TellStopped();
   void LookForStoppedPeers();
   void TakeOver(Peer& peer);
   void ReturnUndelivered(Peer& peer);
@@ -204,6 +217,7 @@ class MeshPort final : public TurnPoller {
   std::vector<Peer*> dirty_;                             // that something is to be published to
   std::vector<std::unique_ptr<MeshClassQueue>> queues_;  // by class
   MeshMessageList own_;                                  // from this shard to itself
+  MeshMessageList answers_;  // MeshCalls, to be sent at the end of the turn
   IntrusiveList<MeshTask> tasks_;
   IntrusiveList<TurnEndHook> turn_end_hooks_;
   bool stopping_ = false;
@@ -211,6 +225,7 @@ class MeshPort final : public TurnPoller {
   BlockPool calls_;
   BlockPool controls_;
   size_t calls_on_their_way_ = 0;
+  size_t call_bytes_ = 0;  // of calls that exist
   std::unique_ptr<PeerTimer> peer_timer_;
   uint64_t stops_seen_ = 0;
 

@@ -41,20 +41,35 @@ class [[nodiscard]] MeshResult final : private StopCallback {
   // Whether `co_await` would go on at once.
   bool ready() const { return call_ == nullptr || call_->ready(); }
 
-  auto operator co_await() { return Awaiter{*this}; }
+  auto operator co_await() { return Awaiter(*this); }
 
  private:
   friend class MeshPort;
 
-  struct Awaiter {
-    MeshResult& result;
-
-    bool await_ready() const noexcept { return result.ready(); }
-    template <std::derived_from<Runnable> Promise>
-    void await_suspend(std::coroutine_handle<Promise> handle) const noexcept {
-      result.call_->set_waiter(handle.promise());
+  // In the frame of the task that waits; the result may outlive that.
+  class Awaiter {
+   public:
+    explicit Awaiter(MeshResult& result) : result_(result) {}
+    Awaiter(const Awaiter&) = delete;
+    Awaiter& operator=(const Awaiter&) = delete;
+    ~Awaiter() {
+      if (waits_) result_.call_->set_waiter(nullptr);
     }
-    ResultOrError<T> await_resume() const { return result.Take(); }
+
+    bool await_ready() const noexcept { return result_.ready(); }
+    template <std::derived_from<Runnable> Promise>
+    void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+      waits_ = true;
+      result_.call_->set_waiter(&handle.promise());
+    }
+    ResultOrError<T> await_resume() {
+      waits_ = false;
+      return result_.Take();
+    }
+
+   private:
+    MeshResult& result_;
+    bool waits_ = false;
   };
 
   // `call` may be null: there was no room for it.
@@ -116,10 +131,11 @@ void FunctionMeshCall<T, Called>::Execute(MeshPort& at) {
   this->set_running();
   if constexpr (std::is_void_v<T>) {
     this->called()();
-    this->FinishWith(at, {});
+    this->Keep({});
   } else {
-    this->FinishWith(at, this->called()());
+    this->Keep(this->called()());
   }
+  this->Finish(at, absl::StatusCode::kOk);
 }
 
 template <typename T, typename Called>
@@ -150,12 +166,15 @@ std::coroutine_handle<> TaskMeshCall<T, Called>::OnTaskDone(Runnable& /*task*/) 
   internal::TaskPromise<T>& task = *std::exchange(task_, nullptr);
   this->Unlink();
   context_.reset();
+  // The frame destroys itself after this, and with it the coroutine's arguments, whose destructors
+  // may ask whose task it is.
+  task.EndDetached();
   if constexpr (std::is_void_v<T>) {
-    task.TakeResult();
-    this->FinishWith(*at_, {});
+    this->Keep({});
   } else {
-    this->FinishWith(*at_, task.TakeResult());
+    this->Keep(task.TakeResult());
   }
+  this->FinishAtEndOfTurn(*at_, absl::StatusCode::kOk);
   return nullptr;
 }
 

@@ -19,11 +19,15 @@ bool SilenceWatch::IsSilent(uint64_t now_ns) {
   if (const uint64_t turns = pulse_->turns(); turns != turns_) {
     turns_ = turns;
     heard_ns_ = now_ns;
+    nudged_ns_ = 0;
     return false;
   }
-  if (now_ns - heard_ns_ >= silence_ns_) return true;
-  // An idle executor runs no turn by itself.
-  if (now_ns - heard_ns_ >= silence_ns_ / 4) pulse_->Nudge();
+  if (now_ns - heard_ns_ < silence_ns_ / 4) return false;
+  // An idle executor runs no turn by itself. It must have had the time since it was asked: this
+  // thread may have been stopped meanwhile, and the executor with it.
+  if (nudged_ns_ == 0) nudged_ns_ = now_ns;
+  if (now_ns - nudged_ns_ >= silence_ns_ - silence_ns_ / 4) return true;
+  pulse_->Nudge();
   return false;
 }
 

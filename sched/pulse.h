@@ -53,6 +53,7 @@ class SilenceWatch {
   const uint64_t silence_ns_;
   uint64_t turns_;
   uint64_t heard_ns_;
+  uint64_t nudged_ns_ = 0;  // since then without an answer; 0: not yet
 };
 
 }  // namespace ioengine

@@ -5,13 +5,16 @@
 namespace ioengine::internal {
 
 bool ChannelEnd::Wait(Runnable& task) {
-  IOENGINE_CHECK(Executor::Current() == &port_.executor(),
+  IOENGINE_CHECK(port_.IsHere(),
                  "an end of a channel between shards is used on another shard than its own");
-  IOENGINE_CHECK(waiter_ == nullptr, "two tasks wait for one end of a channel between shards");
+  IOENGINE_CHECK(!is_waited_for_, "two tasks wait for one end of a channel between shards");
   // What this side has done may be what the other one waits for.
   ShowNow();
+  if (is_closed()) return false;
   if (!PeerWatcher::linked() && !port_.Watch(other_.port_.id(), *this)) peer_is_gone_ = true;
-  if (!Arm()) return false;
+  // It shows nothing more, and a note of it may have been lost.
+  if (peer_is_gone_ || !Arm()) return false;
+  is_waited_for_ = true;
   waiter_ = &task;
   return true;
 }
@@ -42,14 +45,19 @@ void ChannelEnd::NotifyOther() {
 }
 
 void ChannelEnd::Close() {
-  if (is_closed()) return;
-  // Where the shard has stopped, the other one is told of that, and this is not its thread.
-  const bool on_shard = Executor::Current() == &port_.executor();
-  if (on_shard) Share();
-  closed_.store(true, std::memory_order_seq_cst);
-  if (on_shard) NotifyOther();
+  // Also after a first Close: what came in between may have linked them.
   TurnEndHook::Unlink();
   PeerWatcher::Unlink();
+  if (is_closed()) return;
+  const bool on_shard = port_.IsHere();
+  if (on_shard) Share();
+  closed_.store(true, std::memory_order_seq_cst);
+  if (on_shard) {
+    NotifyOther();
+    if (waiter_ != nullptr) Wake();
+  } else if (other_.port_.IsHere() && other_.waiter_ != nullptr) {
+    other_.Wake();  // a call that was to bring this end to its shard was refused
+  }
 }
 
 void ChannelEnd::Deliver(MeshPort& /*at*/) {

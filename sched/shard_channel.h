@@ -49,7 +49,10 @@ class ChannelEnd : public MeshMessage, public TurnEndHook, public PeerWatcher {
 
   // Has `task` made runnable when this end is ready; false when it is.
   bool Wait(Runnable& task);
-  void StopWaiting() { waiter_ = nullptr; }
+  void StopWaiting() {
+    waiter_ = nullptr;
+    is_waited_for_ = false;
+  }
 
   // What this end did is to be shown at the end of the turn; or now.
   void ShowLater() {
@@ -86,6 +89,7 @@ class ChannelEnd : public MeshMessage, public TurnEndHook, public PeerWatcher {
   MeshPort& port_;
   ChannelEnd& other_;
   Runnable* waiter_ = nullptr;
+  bool is_waited_for_ = false;  // also from Wake until the task goes on
   bool peer_is_gone_ = false;
   std::atomic<WaitState> wait_{WaitState::kIdle};
   std::atomic<bool> closed_{false};
@@ -109,7 +113,9 @@ class ChannelState {
         : ChannelEnd(port, state.receiver), state_(state) {}
 
    private:
-    bool IsReady() override { return state_.ring.HasRoomFresh() || other_is_closed(); }
+    bool IsReady() override {
+      return state_.ring.HasRoomFresh() || is_closed() || other_is_closed();
+    }
     bool Share() override { return state_.ring.Publish(); }
     void AddReference() override { state_.AddReference(); }
     void DropReference() override { state_.DropReference(); }
@@ -122,7 +128,9 @@ class ChannelState {
         : ChannelEnd(port, state.sender), state_(state) {}
 
    private:
-    bool IsReady() override { return state_.ring.HasValuesFresh() || other_is_closed(); }
+    bool IsReady() override {
+      return state_.ring.HasValuesFresh() || is_closed() || other_is_closed();
+    }
     bool Share() override { return state_.ring.Release(); }
     void AddReference() override { state_.AddReference(); }
     void DropReference() override { state_.DropReference(); }
@@ -220,6 +228,8 @@ class [[nodiscard]] ShardSender {
     absl::Status await_resume() {
       this->EndWait();
       if (sent_ || TryPush(state_, value_)) return absl::OkStatus();
+      IOENGINE_CHECK(state_.sender.is_closed() || state_.sender.other_is_closed(),
+                     "the room that a task waited for in a channel was taken by another one");
       return absl::UnavailableError("the channel to another shard is closed");
     }
 

@@ -49,13 +49,14 @@ class Blocker {
     while (!entered_.load()) std::this_thread::yield();
   }
   ~Blocker() {
-    go_.store(true);
+    Release();
     EXPECT_TRUE(done_.Wait().ok());
   }
+  void Release() const { go_.store(true); }
 
  private:
   std::atomic<bool> entered_{false};
-  std::atomic<bool> go_{false};
+  mutable std::atomic<bool> go_{false};
   Future<void> done_;
 };
 
@@ -103,6 +104,23 @@ TEST_F(ClientTest, ACallbackOfATaskThatTheStopEndsIsCalled) {
   EXPECT_TRUE(client_.Submit(0, SleepFor, 1us).Wait().ok());
   runtime_->Stop();
   EXPECT_EQ(code.load(), static_cast<int>(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(ClientTest, ACallbackOfACallThatTheStopOvertakesMaySpawn) {
+  const Blocker blocker(*runtime_, 0);
+  std::atomic<bool> called{false};
+  client_.SubmitThen(
+      0,
+      [&](const absl::StatusOr<int>& result) {
+        called.store(!result.ok());
+        Shard::Current()->executor().Spawn(SleepFor(*Shard::Current(), 1h));
+      },
+      Add, 1, 2);
+  // The call is still in the inbox when the shard stops.
+  runtime_->RequestStop();
+  blocker.Release();
+  runtime_->Stop();
+  EXPECT_TRUE(called.load());
 }
 
 TEST_F(ClientTest, ATimeoutEndsTheWaitAndTheTask) {

@@ -1,6 +1,7 @@
 // Shards on threads that the host lends: run, pumped, and in any state when they are stopped.
 
 #include <poll.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <cstdint>
@@ -109,6 +110,36 @@ TEST(LentThreadsTest, ASecondThreadIsRefused) {
   runtime->Stop();
   EXPECT_EQ(runtime->PumpShard(0, 0).value(), PumpOutcome::kStopped);
   EXPECT_EQ(runtime->PumpShard(0, 0).value(), PumpOutcome::kStopped);
+}
+
+TEST(LentThreadsTest, CallsToAShardThatCannotBeSetUpGetUnavailable) {
+  const auto runtime = StartRuntime(Lent(2));
+  ASSERT_NE(runtime, nullptr);
+  std::thread good([&] { EXPECT_TRUE(runtime->RunShard(0).ok()); });
+  std::thread bad([&] {
+    rlimit old;
+    ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+    // No descriptor for the ring.
+    while (!absl::IsFailedPrecondition(runtime->Submit(1, GiveId).Wait().status())) {
+    }
+    rlimit none = old;
+    none.rlim_cur = 0;
+    while (runtime->Submit(0, GiveId).Wait().status().code() ==
+           absl::StatusCode::kFailedPrecondition) {
+    }
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const absl::Status status = runtime->RunShard(1);
+    ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+    EXPECT_FALSE(status.ok());
+    EXPECT_EQ(runtime->RunShard(1).code(), absl::StatusCode::kUnavailable);
+    EXPECT_FALSE(runtime->PumpShard(1, 0).ok());
+  });
+  bad.join();
+  EXPECT_FALSE(runtime->WaitUntilRunning().ok());
+  EXPECT_EQ(runtime->Submit(0, AskOther).Wait().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(runtime->Submit(1, GiveId).Wait().status().code(), absl::StatusCode::kUnavailable);
+  runtime->Stop();
+  good.join();
 }
 
 TEST(LentThreadsTest, MayStopBeforeTheyBegin) {

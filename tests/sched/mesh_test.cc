@@ -14,7 +14,6 @@
 #include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "ioengine/sched/event.h"
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
 #include "ioengine/sched/timeout.h"
@@ -268,6 +267,53 @@ TEST(MeshTest, TheClassGoesAlong) {
   EXPECT_THAT(classes, testing::UnorderedElementsAre(0, 1, 0));
 }
 
+// The result outlives the task that waits for it.
+Task<int> AwaitThere(MeshResult<int>* result) { co_return (co_await *result).value(); }
+
+TEST(MeshTest, ATaskThatWaitsMayEndBeforeTheAnswerComes) {
+  SimulatedShards shards(2);
+  RunOnFirst(shards, [](SimulatedShards* on) -> Task<> {
+    auto slow = on->port(0).SubmitTo(1, AddAfterSleep, 1, 2);
+    const absl::StatusOr<int> first = co_await Timeout(100us, AwaitThere(&slow));
+    EXPECT_EQ(first.status().code(), absl::StatusCode::kDeadlineExceeded);
+    co_await Sleep(5ms);  // it comes
+    EXPECT_TRUE(slow.ready());
+    EXPECT_EQ((co_await slow).value(), 3);
+  });
+}
+
+// Asks for the deadline of the task that it ends in.
+class AsksAtEnd {
+ public:
+  explicit AsksAtEnd(int* asked) : asked_(asked) {}
+  AsksAtEnd(AsksAtEnd&& other) noexcept : asked_(std::exchange(other.asked_, nullptr)) {}
+  AsksAtEnd& operator=(AsksAtEnd&&) = delete;
+  ~AsksAtEnd() {
+    if (asked_ == nullptr) return;
+    CurrentDeadlineNs();
+    ++*asked_;
+  }
+
+ private:
+  int* asked_;
+};
+
+TEST(MeshTest, ArgumentsOfCoroutinesEndBeforeTheirAnswersLeave) {
+  SimulatedShards shards(2);
+  int asked = 0;
+  RunOnFirst(shards, [&asked](SimulatedShards* on) {
+    return [](SimulatedShards* of, int* count) -> Task<> {
+      std::vector<MeshResult<void>> calls;
+      for (int i = 0; i < 100; ++i) {
+        calls.push_back(of->port(0).SubmitTo(
+            1, [](AsksAtEnd) -> Task<> { co_return; }, AsksAtEnd(count)));
+      }
+      for (MeshResult<void>& call : calls) EXPECT_TRUE((co_await call).ok());
+      EXPECT_EQ(*count, 100);
+    }(on, &asked);
+  });
+}
+
 // ---- The end of a shard ----
 
 TEST(MeshStopTest, CallsToAShardThatStopsGetUnavailable) {
@@ -353,7 +399,7 @@ TEST(MeshTimeoutTest, ALongCallToAShardThatLivesIsWaitedFor) {
 // ---- Bounds ----
 
 TEST(MeshBoundTest, MoreCallsThanThereIsRoomForAreRefused) {
-  SimulatedShards shards(2, {.max_call_bytes = 1});  // one slab
+  SimulatedShards shards(2, {.max_call_bytes = 64 * 500});
   std::vector<absl::StatusCode> codes;
   RunOnFirst(shards, [&codes](SimulatedShards* on) {
     return [](SimulatedShards* of, std::vector<absl::StatusCode>* seen) -> Task<> {

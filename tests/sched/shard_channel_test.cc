@@ -212,6 +212,51 @@ TEST(ShardChannelTest, ASenderOfAShardThatStopsEndsTheReceiver) {
   EXPECT_THAT(log, ElementsAre("1", "end"));
 }
 
+TEST(ShardChannelTest, AnEndThatIsClosedEndsItsOwnWait) {
+  SimulatedShards shards(2);
+  Log log;
+  shards.On(0, [&] {
+    shards.executor(0).Spawn([](SimulatedShards* on, Log* seen) -> Task<> {
+      auto [sender, receiver] = MakeShardChannel<int>(on->port(0), 0, 1);
+      TaskScope scope(on->executor(0));
+      scope.Spawn([](ShardReceiver<int>* from, Log* to) -> Task<> {
+        EXPECT_FALSE((co_await from->Receive()).has_value());
+        to->push_back("receiver");
+      }(&receiver, seen));
+      co_await Yield();
+      receiver.Close();
+      EXPECT_TRUE((co_await scope.Join()).ok());
+      EXPECT_FALSE((co_await receiver.Receive()).has_value());
+      EXPECT_TRUE(absl::IsUnavailable(co_await sender.Send(1)));
+    }(&shards, &log));
+  });
+  shards.RunUntilIdle();
+  EXPECT_THAT(log, ElementsAre("receiver"));
+}
+
+TEST(ShardChannelTest, AReceiverThatNeverGetsThereEndsTheSender) {
+  SimulatedShards shards(2, {.max_call_bytes = 1});  // all calls are refused
+  Log log;
+  shards.On(0, [&] {
+    shards.executor(0).Spawn([](SimulatedShards* on, Log* seen) -> Task<> {
+      auto [sender, receiver] = MakeShardChannel<int>(on->port(0), 1, 1);
+      TaskScope scope(on->executor(0));
+      scope.Spawn([](ShardSender<int>* into, Log* to) -> Task<> {
+        while ((co_await into->Send(1)).ok()) {
+        }
+        to->push_back("sender");
+      }(&sender, seen));
+      co_await Yield();
+      const absl::Status refused = co_await on->port(0).SubmitTo(
+          1, [](ShardReceiver<int>) {}, std::move(receiver));
+      EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+      EXPECT_TRUE((co_await scope.Join()).ok());
+    }(&shards, &log));
+  });
+  shards.RunUntilIdle();
+  EXPECT_THAT(log, ElementsAre("sender"));
+}
+
 // A sender and a receiver whose waits are cut all the time lose nothing.
 TEST(ShardChannelTest, TasksThatAreEndedWhileTheyWaitLoseNothing) {
   SimulatedShards shards(2);
