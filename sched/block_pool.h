@@ -76,7 +76,9 @@ class BlockPool {
            at += block_bytes) {
         if (at == uncarved_[list].next) break;  // the rest of the slab was never given out
         auto* const block = reinterpret_cast<FreeBlock*>(at);
-        if (block->marker != kFreeMarker) function(static_cast<void*>(block));
+        // Another thread may be writing to a block in use.
+        const uintptr_t marker = __atomic_load_n(&block->marker, __ATOMIC_RELAXED);
+        if (marker != kFreeMarker) function(static_cast<void*>(block));
       }
     }
   }

@@ -2,7 +2,7 @@
 #ifndef IOENGINE_SCHED_MESH_MESSAGE_H_
 #define IOENGINE_SCHED_MESH_MESSAGE_H_
 
-#include "ioengine/sched/check.h"
+#include <atomic>
 
 namespace ioengine {
 
@@ -23,14 +23,16 @@ class MeshMessage {
   virtual void Return(MeshPort& at) = 0;
 
   // In the list that it is in.
-  MeshMessage* next() const { return next_; }
-  void set_next(MeshMessage* next) { next_ = next; }
+  MeshMessage* next() const { return next_.load(std::memory_order_relaxed); }
+  void set_next(MeshMessage* next) { next_.store(next, std::memory_order_relaxed); }
 
  protected:
   ~MeshMessage() = default;
 
  private:
-  MeshMessage* next_ = nullptr;
+  // Atomic, since the shard whose memory a message is in may look at this word to tell it from
+  // memory that is free, while another shard has the message (BlockPool::ForEachBlock).
+  std::atomic<MeshMessage*> next_{nullptr};
 };
 
 // A FIFO of messages that holds any number of them: they are linked to each other. A message is in

@@ -57,11 +57,13 @@ class MeshPort::PeerTimer final : public Timer {
 MeshPort::MeshPort(ShardId id, size_t shard_count, const MeshOptions& options)
     : id_(id),
       options_(options),
+      // Each call has two of them at most, and the smallest call is larger than one. Where address
+      // space is short (RLIMIT_AS), the calls are fewer.
+      controls_(2 * options.max_call_bytes),
+      call_limit_bytes_(std::min(options.max_call_bytes, controls_.reserved_bytes() / 2)),
       // A slab stays with its size of blocks: this is room for a crowd of each of several sizes,
       // one after the other.
-      calls_(kCallSizes * options.max_call_bytes),
-      // Each call has two of them at most, and the smallest call is larger than one.
-      controls_(2 * options.max_call_bytes) {
+      calls_(kCallSizes * call_limit_bytes_) {
   for (size_t i = 0; i < shard_count; ++i) {
     peers_.push_back(
         std::make_unique<Peer>(static_cast<ShardId>(i), id, i == id ? 1 : options.ring_capacity));
@@ -269,7 +271,7 @@ void MeshPort::WokeUp() {
 // ---- Calls ----
 
 void* MeshPort::TryAllocateCall(size_t size_bytes) {
-  const bool has_room = call_bytes_ + size_bytes <= options_.max_call_bytes;
+  const bool has_room = call_bytes_ + size_bytes <= call_limit_bytes_;
   void* const call = has_room ? calls_.TryAllocate(size_bytes) : nullptr;
   if (call == nullptr) {
     ++stats_.times_calls_full;

@@ -222,8 +222,9 @@ class MeshPort final : public TurnPoller {
   IntrusiveList<TurnEndHook> turn_end_hooks_;
   bool stopping_ = false;
   MeshStats stats_;
-  BlockPool calls_;
   BlockPool controls_;
+  const size_t call_limit_bytes_;
+  BlockPool calls_;
   size_t calls_on_their_way_ = 0;
   size_t call_bytes_ = 0;  // of calls that exist
   std::unique_ptr<PeerTimer> peer_timer_;
