@@ -106,6 +106,21 @@ class TimedTest : public testing::TestWithParam<TimeKind> {
   std::vector<std::string> log_;
 };
 
+// Gives `value` when so much time has passed.
+template <typename T>
+Task<T> GiveAfter(std::chrono::nanoseconds duration, T value) {
+  co_await Sleep(duration);
+  co_return std::move(value);
+}
+
+// Notes its name then; and its end in any case.
+inline Task<> NoteAfter(std::chrono::nanoseconds duration, std::vector<std::string>* log,
+                        std::string name) {
+  const Probe probe(log, "~" + name);
+  co_await Sleep(duration);
+  log->push_back(name);
+}
+
 }  // namespace ioengine
 
 #endif  // IOENGINE_TESTS_SCHED_TEST_SHARD_H_

@@ -32,18 +32,6 @@ using Log = std::vector<std::string>;
 
 using WhenTest = TimedTest;
 
-template <typename T>
-Task<T> GiveAfter(nanoseconds duration, T value) {
-  co_await Sleep(duration);
-  co_return std::move(value);
-}
-
-Task<> NoteAfter(nanoseconds duration, Log* log, std::string name) {
-  const Probe probe(log, "~" + name);
-  co_await Sleep(duration);
-  log->push_back(name);
-}
-
 TEST_P(WhenTest, AllGivesTheResultsInTheOrderOfTheTasks) {
   shard_.Run([&] {
     shard_.executor().Spawn([](Log* log) -> Task<> {

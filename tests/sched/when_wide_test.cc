@@ -37,18 +37,6 @@ class WhenWideTest : public testing::Test {
   Log log_;
 };
 
-template <typename T>
-Task<T> GiveAfter(nanoseconds duration, T value) {
-  co_await Sleep(duration);
-  co_return std::move(value);
-}
-
-Task<> NoteAfter(nanoseconds duration, Log* log, std::string name) {
-  const Probe probe(log, "~" + name);
-  co_await Sleep(duration);
-  log->push_back(name);
-}
-
 TEST_F(WhenWideTest, AllOfTenThousandGivesThemInTheirOrder) {
   std::vector<int> results;
   shard_.Run([&] {
