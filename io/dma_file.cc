@@ -164,7 +164,7 @@ StatusAwaiter DmaFile::Fdatasync() const {
 StatusAwaiter DmaFile::Preallocate(uint64_t offset_bytes, uint64_t size_bytes) const {
   IoCommand command = FileCommand(IoOpcode::kAllocate);
   command.request.offset_bytes = offset_bytes;
-  command.request.allocate_bytes = size_bytes;
+  command.request.range_bytes = size_bytes;
   return StatusAwaiter(io_->queue(), std::move(command));
 }
 

@@ -67,12 +67,26 @@ absl::Status CommandError(const IoCommand& command, int32_t result) {
   } else if (command.file) {
     absl::StrAppend(&what, " ", command.file->path);
   }
-  if (request.opcode == IoOpcode::kRead || request.opcode == IoOpcode::kWrite) {
-    absl::StrAppend(&what, " (", request.size_bytes, " bytes at offset ", request.offset_bytes,
-                    ")");
-  } else if (request.opcode == IoOpcode::kAllocate) {
-    absl::StrAppend(&what, " (", request.allocate_bytes, " bytes at offset ", request.offset_bytes,
-                    ")");
+  switch (request.opcode) {
+    case IoOpcode::kRead:
+    case IoOpcode::kWrite:
+      absl::StrAppend(&what, " (", request.size_bytes, " bytes at offset ", request.offset_bytes,
+                      ")");
+      break;
+    case IoOpcode::kAllocate:
+    case IoOpcode::kPunch:
+      absl::StrAppend(&what, " (", request.range_bytes, " bytes at offset ", request.offset_bytes,
+                      ")");
+      break;
+    case IoOpcode::kTruncate:
+      absl::StrAppend(&what, " (to ", request.range_bytes, " bytes)");
+      break;
+    case IoOpcode::kRename:
+    case IoOpcode::kLink:
+      if (command.path != nullptr) absl::StrAppend(&what, " to ", command.path->new_path);
+      break;
+    default:
+      break;
   }
   return IoError(-result, what);
 }

@@ -17,14 +17,32 @@ const char* IoOpcodeName(IoOpcode opcode) {
       return "fsync";
     case IoOpcode::kAllocate:
       return "fallocate";
-    case IoOpcode::kOpen:
-      return "open";
+    case IoOpcode::kPunch:
+      return "punch";
+    case IoOpcode::kTruncate:
+      return "ftruncate";
+    case IoOpcode::kAdvise:
+      return "fadvise";
+    case IoOpcode::kExtentHint:
+      return "extent hint";
+    case IoOpcode::kLock:
+      return "lock";
     case IoOpcode::kStat:
       return "statx";
-    case IoOpcode::kRemove:
-      return "unlink";
+    case IoOpcode::kList:
+      return "list";
     case IoOpcode::kClose:
       return "close";
+    case IoOpcode::kOpen:
+      return "open";
+    case IoOpcode::kRemove:
+      return "unlink";
+    case IoOpcode::kRename:
+      return "rename";
+    case IoOpcode::kLink:
+      return "link";
+    case IoOpcode::kMakeDirectory:
+      return "mkdir";
   }
   return "unknown operation";
 }
@@ -40,6 +58,10 @@ IoOutcome AccountCompletion(IoOperation& operation, int32_t* result) {
     }
     return ++operation.attempts < kMaxAttempts ? IoOutcome::kStartAgain : IoOutcome::kFinished;
   }
+  if ((request.flags & kIoThenSync) != 0 && request.opcode == IoOpcode::kFdatasync) {
+    if (*result == 0) *result = static_cast<int32_t>(operation.transferred_bytes);
+    return IoOutcome::kFinished;
+  }
   const bool transfer = request.opcode == IoOpcode::kRead || request.opcode == IoOpcode::kWrite;
   if (!transfer || *result < 0) return IoOutcome::kFinished;
 
@@ -54,13 +76,20 @@ IoOutcome AccountCompletion(IoOperation& operation, int32_t* result) {
   const uint32_t off_alignment = moved_bytes & ((uint32_t{1} << request.alignment_shift) - 1);
   const bool at_end = moved_bytes == 0 || moved_bytes == request.size_bytes ||
                       (request.opcode == IoOpcode::kRead && off_alignment != 0);
-  if (at_end || (request.flags & kIoWhole) == 0) {
+  const bool finished = at_end || (request.flags & kIoWhole) == 0;
+  const bool then_sync = (request.flags & kIoThenSync) != 0;
+  if (finished && !then_sync) {
     *result = static_cast<int32_t>(operation.transferred_bytes);
     return IoOutcome::kFinished;
   }
   if (operation.cancel_requested) {
-    *result = -ECANCELED;  // the bytes so far would look like the end of the file
+    // The bytes so far would look like the end of the file, or like a write that is durable.
+    *result = -ECANCELED;
     return IoOutcome::kFinished;
+  }
+  if (finished) {
+    request.opcode = IoOpcode::kFdatasync;
+    return IoOutcome::kStartAgain;
   }
   request.data = static_cast<std::byte*>(request.data) + moved_bytes;
   request.offset_bytes += moved_bytes;

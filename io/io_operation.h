@@ -17,7 +17,8 @@ class IoWaiter;
 //
 //   free ──Acquire──► in flight ──completion──► free
 //                        │  ▲
-//                        └──┘ short transfer, EINTR, EAGAIN: started again for the rest
+//                        └──┘ short transfer, EINTR, EAGAIN, kIoThenSync: started again for the
+//                        rest
 struct IoOperation {
   IoCommand command;
   // Who is told; null when the task is gone or was never there. Belongs to the IoQueue.
@@ -41,8 +42,9 @@ enum class IoOutcome : uint8_t {
 
 // Accounts `*result` (bytes, or minus an errno) to `operation`. A transfer that came back short is
 // continued where the request asks for it (kIoWhole); one that was interrupted (EINTR, EAGAIN) is
-// started again, up to kMaxAttempts times, unless it is a close. On kFinished `*result` holds the
-// bytes of all parts; ECANCELED where a cancellation kept the operation from being finished.
+// started again, up to kMaxAttempts times, unless it is a close. A write with kIoThenSync becomes
+// the fdatasync when its bytes are written. On kFinished `*result` holds the bytes of all parts;
+// ECANCELED where a cancellation kept the operation from being finished.
 IoOutcome AccountCompletion(IoOperation& operation, int32_t* result);
 
 inline constexpr uint16_t kMaxAttempts = 256;

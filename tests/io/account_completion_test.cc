@@ -179,5 +179,48 @@ TEST(AccountCompletionDeathTest, MoreBytesThanWereAskedFor) {
   EXPECT_DEATH(AccountCompletion(operation, &result), "more bytes than were asked for");
 }
 
+// A write with kIoThenSync: the raw results of its parts and of the fdatasync after them.
+struct SyncCase {
+  std::string name;
+  std::vector<int32_t> raw;
+  bool cancelled;
+  int32_t result;
+  IoOpcode last;  // what the error is to be named after
+};
+
+class ThenSyncTest : public testing::TestWithParam<SyncCase> {};
+
+TEST_P(ThenSyncTest, TheResultIsThatOfTheWrite) {
+  std::vector<std::byte> data(kSize);
+  IoOperation operation;
+  IoRequest& request = operation.command.request;
+  request.opcode = kWrite;
+  request.flags = kIoWhole | kIoThenSync;
+  request.data = data.data();
+  request.size_bytes = kSize;
+  operation.cancel_requested = GetParam().cancelled;
+  int32_t result = 0;
+  for (size_t i = 0; i < GetParam().raw.size(); ++i) {
+    result = GetParam().raw[i];
+    const bool last = i + 1 == GetParam().raw.size();
+    ASSERT_EQ(AccountCompletion(operation, &result),
+              last ? IoOutcome::kFinished : IoOutcome::kStartAgain)
+        << "result " << i;
+  }
+  EXPECT_EQ(result, GetParam().result);
+  EXPECT_EQ(request.opcode, GetParam().last);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Writes, ThenSyncTest,
+    testing::Values(SyncCase{"in_one_part", {16384, 0}, false, 16384, IoOpcode::kFdatasync},
+                    SyncCase{"in_two_parts", {4096, 12288, 0}, false, 16384, IoOpcode::kFdatasync},
+                    SyncCase{
+                        "interrupted_sync", {16384, -EINTR, 0}, false, 16384, IoOpcode::kFdatasync},
+                    SyncCase{"failed_write", {4096, -EIO}, false, -EIO, kWrite},
+                    SyncCase{"failed_sync", {16384, -EIO}, false, -EIO, IoOpcode::kFdatasync},
+                    SyncCase{"cancelled_before_the_sync", {16384}, true, -ECANCELED, kWrite}),
+    [](const auto& parameter) { return parameter.param.name; });
+
 }  // namespace
 }  // namespace ioengine

@@ -116,11 +116,11 @@ TEST_P(BackendConformanceTest, StatAndAllocate) {
   };
   EXPECT_EQ(driver_.Run(Driver::OnFd(IoOpcode::kStat, fd)), 0);
   EXPECT_EQ(stat.size_bytes, 100u);
-  EXPECT_TRUE(stat.is_regular);
-  EXPECT_FALSE(stat.is_block_device);
+  EXPECT_TRUE(stat.is_regular());
+  EXPECT_FALSE(stat.is_block_device());
   IoCommand allocate = Driver::OnFd(IoOpcode::kAllocate, fd);
   allocate.request.offset_bytes = 50;
-  allocate.request.allocate_bytes = 1 << 20;
+  allocate.request.range_bytes = 1 << 20;
   EXPECT_EQ(driver_.Run(std::move(allocate)), 0);
   EXPECT_EQ(driver_.Run(Driver::OnFd(IoOpcode::kStat, fd)), 0);
   EXPECT_EQ(stat.size_bytes, (uint64_t{1} << 20) + 50);

@@ -81,7 +81,7 @@ Task<> WriteAndVerify(ShardIo* io, std::string path, size_t size_bytes, bool dur
   const auto stat = co_await file->Stat();
   IOENGINE_CO_ASSERT_OK(stat);
   EXPECT_EQ(stat->size_bytes, 3 * size_bytes);
-  EXPECT_TRUE(stat->is_regular);
+  EXPECT_TRUE(stat->is_regular());
   EXPECT_EQ(co_await file->Close(), absl::OkStatus());
   EXPECT_EQ(co_await RemoveFile(*io, path), absl::OkStatus());
 }

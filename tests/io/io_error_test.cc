@@ -71,7 +71,7 @@ TEST(CommandErrorTest, NamesOperationFileAndPlace) {
   EXPECT_THAT(std::string(CommandError(command, -EIO).message()),
               HasSubstr("read /data/x (4096 bytes at offset 123456789): "));
   command.request.opcode = IoOpcode::kAllocate;
-  command.request.allocate_bytes = 1 << 30;
+  command.request.range_bytes = 1 << 30;
   EXPECT_THAT(std::string(CommandError(command, -ENOSPC).message()),
               HasSubstr("fallocate /data/x (1073741824 bytes at offset 123456789): "));
   command.request.opcode = IoOpcode::kFdatasync;

@@ -62,7 +62,7 @@ class ScriptedBackend final : public Backend {
 
   // What it answers.
   FileStat stat = {.size_bytes = 1 << 20,
-                   .is_regular = true,
+                   .kind = FileKind::kRegular,
                    .memory_alignment_bytes = 4,
                    .offset_alignment_bytes = 512,
                    .block_size_bytes = 4096};

@@ -193,7 +193,7 @@ TEST_F(ScriptedTransferTest, OtherOperationsAskForWhatTheyWereTold) {
   EXPECT_EQ(backend_.requests[0].class_id, 3);
   EXPECT_EQ(backend_.requests[1].opcode, IoOpcode::kAllocate);
   EXPECT_EQ(backend_.requests[1].offset_bytes, uint64_t{1} << 20);
-  EXPECT_EQ(backend_.requests[1].allocate_bytes, uint64_t{1} << 30);
+  EXPECT_EQ(backend_.requests[1].range_bytes, uint64_t{1} << 30);
   EXPECT_EQ(synced->code(), absl::StatusCode::kInternal);
   EXPECT_THAT(std::string(synced->message()), HasSubstr("fdatasync /data/x: "));
   EXPECT_TRUE(allocated->ok());
@@ -209,7 +209,7 @@ TEST_F(ScriptedTransferTest, StatGivesTheFactsOfTheFile) {
   };
   Run({[&] { executor_->Spawn(stat(&file_, &result)); }});
   EXPECT_EQ((*result)->size_bytes, 12345u);
-  EXPECT_TRUE((*result)->is_regular);
+  EXPECT_TRUE((*result)->is_regular());
 }
 
 // Transfers that must not reach the backend.

@@ -1,0 +1,223 @@
+// What every backend must do with names, sizes and holes: for each of ConformingBackends.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "gtest/gtest.h"
+#include "ioengine/io/backend.h"
+#include "ioengine/tests/io/backend_driver.h"
+#include "ioengine/tests/io/backend_factory.h"
+#include "ioengine/tests/io/test_directory.h"
+
+namespace ioengine {
+namespace {
+
+using Driver = BackendDriver;
+
+constexpr size_t kPage = 4096;
+
+class BackendNamesTest : public testing::TestWithParam<BackendFactory> {
+ protected:
+  void SetUp() override {
+    root_ = driver_.Run(Driver::Open(directory_.path(), O_RDONLY | O_DIRECTORY));
+    ASSERT_GE(root_, 0);
+  }
+
+  void TearDown() override {
+    CloseFd(root_);
+    EXPECT_EQ(driver_.forbidden_completions, 0) << "rule 3: never from within Start or Cancel";
+    EXPECT_EQ(driver_.backend().stats().stray_completions, 0u);
+  }
+
+  void CloseFd(int fd) { EXPECT_EQ(driver_.Run(Driver::OnFd(IoOpcode::kClose, fd)), 0); }
+
+  // An operation on `path` below the test's directory.
+  IoCommand Named(IoOpcode opcode, const std::string& path, const std::string& new_path = {}) {
+    IoCommand command = Driver::Open(path, 0);
+    command.request.opcode = opcode;
+    command.request.fd = root_;
+    command.path->mode = 0700;
+    command.path->new_path = new_path;
+    command.path->new_directory = root_;
+    return command;
+  }
+
+  int32_t OpenBeneath(const std::string& path, int flags) {
+    IoCommand command = Named(IoOpcode::kOpen, path);
+    command.path->open_flags = flags;
+    command.path->mode = 0600;
+    command.path->beneath = true;
+    return driver_.Run(std::move(command));
+  }
+
+  int NewFile(const std::string& name, const std::string& content) {
+    const int fd = OpenBeneath(name, O_RDWR | O_CREAT | O_EXCL);
+    EXPECT_GE(fd, 0) << name;
+    std::string bytes = content;
+    EXPECT_EQ(driver_.Run(Driver::Transfer(IoOpcode::kWrite, fd, 0, bytes.data(), bytes.size())),
+              static_cast<int32_t>(bytes.size()));
+    return fd;
+  }
+
+  std::string Content(int fd) {
+    std::string bytes(size_t{1} << 20, '?');
+    const int32_t size =
+        driver_.Run(Driver::Transfer(IoOpcode::kRead, fd, 0, bytes.data(), bytes.size()));
+    EXPECT_GE(size, 0);
+    bytes.resize(static_cast<size_t>(size));
+    return bytes;
+  }
+
+  std::string ContentOf(const std::string& name) {
+    const int fd = OpenBeneath(name, O_RDONLY);
+    if (fd < 0) return "no such file";
+    std::string content = Content(fd);
+    CloseFd(fd);
+    return content;
+  }
+
+  FileStat StatOf(int fd) {
+    FileStat stat;
+    driver_.on_complete = [&](uintptr_t, IoCommand& command, int32_t) {
+      if (command.path != nullptr) stat = command.path->stat;
+    };
+    EXPECT_EQ(driver_.Run(Driver::OnFd(IoOpcode::kStat, fd)), 0);
+    driver_.on_complete = nullptr;
+    return stat;
+  }
+
+  int32_t OnRange(IoOpcode opcode, int fd, uint64_t offset_bytes, uint64_t range_bytes) {
+    IoCommand command = Driver::OnFd(opcode, fd);
+    command.request.offset_bytes = offset_bytes;
+    command.request.range_bytes = range_bytes;
+    return driver_.Run(std::move(command));
+  }
+
+  const TestDirectory directory_;
+  Driver driver_{GetParam().make(16)};
+  int root_ = -1;
+};
+
+TEST_P(BackendNamesTest, TruncateCutsAndExtends) {
+  const int fd = NewFile("x", std::string(2 * kPage, 'a'));
+  EXPECT_EQ(OnRange(IoOpcode::kTruncate, fd, 0, 100), 0);
+  EXPECT_EQ(Content(fd), std::string(100, 'a'));
+  EXPECT_EQ(OnRange(IoOpcode::kTruncate, fd, 0, 200), 0);
+  EXPECT_EQ(Content(fd), std::string(100, 'a') + std::string(100, '\0'))
+      << "what was cut off does not come back";
+  EXPECT_EQ(OnRange(IoOpcode::kTruncate, fd, 0, 0), 0);
+  EXPECT_EQ(StatOf(fd).size_bytes, 0u);
+  EXPECT_EQ(OnRange(IoOpcode::kTruncate, 987654, 0, 0), -EBADF);
+  CloseFd(fd);
+}
+
+TEST_P(BackendNamesTest, PunchGivesSpaceBackAndKeepsTheSize) {
+  const int fd = NewFile("x", std::string(64 * kPage, 'a'));
+  EXPECT_EQ(driver_.Run(Driver::OnFd(IoOpcode::kFsync, fd)), 0);
+  const uint64_t before_bytes = StatOf(fd).allocated_bytes;
+  EXPECT_EQ(OnRange(IoOpcode::kPunch, fd, kPage, 62 * kPage), 0);
+  EXPECT_EQ(StatOf(fd).size_bytes, 64 * kPage);
+  EXPECT_LE(StatOf(fd).allocated_bytes, before_bytes - 62 * kPage);
+  EXPECT_EQ(Content(fd),
+            std::string(kPage, 'a') + std::string(62 * kPage, '\0') + std::string(kPage, 'a'));
+  CloseFd(fd);
+}
+
+TEST_P(BackendNamesTest, AdviceIsTaken) {
+  const int fd = NewFile("x", std::string(kPage, 'a'));
+  for (const IoAdvice advice :
+       {IoAdvice::kSequential, IoAdvice::kRandom, IoAdvice::kWillNeed, IoAdvice::kDontNeed}) {
+    IoCommand command = Driver::OnFd(IoOpcode::kAdvise, fd);
+    command.request.argument = static_cast<uint8_t>(advice);
+    command.request.range_bytes = kPage;
+    EXPECT_EQ(driver_.Run(std::move(command)), 0);
+  }
+  CloseFd(fd);
+}
+
+TEST_P(BackendNamesTest, AWriteThenSync) {
+  const int fd = NewFile("x", "");
+  std::string bytes(3 * kPage, 'w');
+  IoCommand command = Driver::Transfer(IoOpcode::kWrite, fd, 0, bytes.data(), bytes.size());
+  command.request.flags |= kIoThenSync;
+  EXPECT_EQ(driver_.Run(std::move(command)), static_cast<int32_t>(bytes.size()))
+      << "the result is that of the write";
+  EXPECT_EQ(Content(fd), bytes);
+  CloseFd(fd);
+  command = Driver::Transfer(IoOpcode::kWrite, 987654, 0, bytes.data(), bytes.size());
+  command.request.flags |= kIoThenSync;
+  EXPECT_EQ(driver_.Run(std::move(command)), -EBADF);
+}
+
+TEST_P(BackendNamesTest, RenameMovesAndReplaces) {
+  CloseFd(NewFile("old", "first"));
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kRename, "old", "new")), 0);
+  EXPECT_EQ(ContentOf("old"), "no such file");
+  EXPECT_EQ(ContentOf("new"), "first");
+  const int open = OpenBeneath("new", O_RDONLY);
+  CloseFd(NewFile("other", "second"));
+  IoCommand careful = Named(IoOpcode::kRename, "other", "new");
+  careful.request.flags |= kIoNoReplace;
+  EXPECT_EQ(driver_.Run(std::move(careful)), -EEXIST);
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kRename, "other", "new")), 0);
+  EXPECT_EQ(ContentOf("new"), "second");
+  EXPECT_EQ(Content(open), "first") << "an open file outlives its name";
+  CloseFd(open);
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kRename, "missing", "new")), -ENOENT);
+}
+
+TEST_P(BackendNamesTest, AFileMayHaveTwoNames) {
+  const int fd = NewFile("one", "content");
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kLink, "one", "two")), 0);
+  EXPECT_EQ(StatOf(fd).links, 2u);
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kLink, "one", "two")), -EEXIST);
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kRemove, "one")), 0);
+  EXPECT_EQ(ContentOf("two"), "content");
+  EXPECT_EQ(StatOf(fd).links, 1u);
+  CloseFd(fd);
+}
+
+TEST_P(BackendNamesTest, DirectoriesAreMadeAndRemoved) {
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kMakeDirectory, "d")), 0);
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kMakeDirectory, "d")), -EEXIST);
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kMakeDirectory, "missing/d")), -ENOENT);
+  CloseFd(NewFile("d/x", "inside"));
+  EXPECT_EQ(ContentOf("d/x"), "inside");
+  const int d = OpenBeneath("d", O_RDONLY | O_DIRECTORY);
+  EXPECT_EQ(StatOf(d).kind, FileKind::kDirectory);
+  EXPECT_EQ(driver_.Run(Driver::OnFd(IoOpcode::kFsync, d)), 0);
+  CloseFd(d);
+  const auto remove = [&] {
+    IoCommand command = Named(IoOpcode::kRemove, "d");
+    command.request.flags |= kIoDirectory;
+    return driver_.Run(std::move(command));
+  };
+  EXPECT_EQ(remove(), -ENOTEMPTY);
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kRemove, "d/x")), 0);
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kRemove, "d")), -EISDIR);
+  EXPECT_EQ(remove(), 0);
+  EXPECT_EQ(OpenBeneath("d", O_RDONLY), -ENOENT);
+}
+
+TEST_P(BackendNamesTest, BeneathStaysBeneath) {
+  CloseFd(NewFile("x", "inside"));
+  EXPECT_EQ(OpenBeneath("../x", O_RDONLY), -EXDEV);
+  EXPECT_EQ(OpenBeneath("..", O_RDONLY), -EXDEV);
+  EXPECT_EQ(OpenBeneath("/etc/passwd", O_RDONLY), -EXDEV);
+  CloseFd(OpenBeneath(".", O_RDONLY));
+  if (!GetParam().real_files) return;
+  ASSERT_EQ(symlinkat("x", root_, "link"), 0);
+  EXPECT_EQ(OpenBeneath("link", O_RDONLY), -ELOOP);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, BackendNamesTest, testing::ValuesIn(ConformingBackends()),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+}  // namespace
+}  // namespace ioengine
