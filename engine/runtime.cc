@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -12,18 +11,6 @@
 
 namespace ioengine {
 namespace {
-
-constexpr size_t kMaxQueueDepth = 16384;  // half of the kernel's largest submission queue
-constexpr size_t kMaxOpenFiles = size_t{1} << 20;
-constexpr size_t kMaxInboxCapacity = size_t{1} << 24;
-constexpr size_t kMaxMeshRingCapacity = size_t{1} << 20;
-constexpr size_t kMaxMeshCallBytes = size_t{1} << 40;
-constexpr uint32_t kMaxSpinUs = 1'000'000;
-
-absl::Status OutOfRange(const char* field, uint64_t value, uint64_t low, uint64_t high) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("RuntimeOptions::", field, " is ", value, "; it must be ", low, " to ", high));
-}
 
 // Taking more memory than there is would not fail: the kernel gives it page by page, and ends a
 // process of its choice when none is left.
@@ -39,46 +26,6 @@ absl::Status CheckMemory(const RuntimeOptions& options) {
 }
 
 }  // namespace
-
-absl::Status RuntimeOptions::Validate() const {
-  // shard_count and placement are checked against the machine by MakePlacement.
-  if (buffer_pool_bytes == 0) {
-    return OutOfRange("buffer_pool_bytes", buffer_pool_bytes, 1, SIZE_MAX);
-  }
-  if (queue_depth == 0 || queue_depth > kMaxQueueDepth) {
-    return OutOfRange("queue_depth", queue_depth, 1, kMaxQueueDepth);
-  }
-  if (max_open_files == 0 || max_open_files > kMaxOpenFiles) {
-    return OutOfRange("max_open_files", max_open_files, 1, kMaxOpenFiles);
-  }
-  if (inbox_capacity == 0 || inbox_capacity > kMaxInboxCapacity) {
-    return OutOfRange("inbox_capacity", inbox_capacity, 1, kMaxInboxCapacity);
-  }
-  if (mesh_ring_capacity == 0 || mesh_ring_capacity > kMaxMeshRingCapacity) {
-    return OutOfRange("mesh_ring_capacity", mesh_ring_capacity, 1, kMaxMeshRingCapacity);
-  }
-  if (mesh_call_bytes == 0 || mesh_call_bytes > kMaxMeshCallBytes) {
-    return OutOfRange("mesh_call_bytes", mesh_call_bytes, 1, kMaxMeshCallBytes);
-  }
-  if (shard_count > static_cast<int>(Mesh::kMaxShards)) {
-    return OutOfRange("shard_count", static_cast<uint64_t>(shard_count), 1, Mesh::kMaxShards);
-  }
-  if (idle_spin_us > kMaxSpinUs) return OutOfRange("idle_spin_us", idle_spin_us, 0, kMaxSpinUs);
-  return absl::OkStatus();
-}
-
-std::vector<Degradation> RuntimeInfo::Degraded() const {
-  std::vector<Degradation> all;
-  for (const ShardInfo& shard : shards) {
-    for (const Degradation& one : shard.degraded) {
-      const bool known = std::any_of(all.begin(), all.end(), [&](const Degradation& other) {
-        return other.feature == one.feature && other.reason == one.reason;
-      });
-      if (!known) all.push_back(one);
-    }
-  }
-  return all;
-}
 
 absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& options) {
   if (absl::Status status = options.Validate(); !status.ok()) return status;
@@ -103,6 +50,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& op
                                       placement->shards[static_cast<size_t>(i)]));
     if (options.threads == ShardThreads::kOwn) started.push_back(runtime->shards_.back()->Start());
   }
+  runtime->info_.threads = options.threads;
   runtime->info_.placement = placement->Describe();
   runtime->info_.shards.resize(runtime->shards_.size());
   if (options.threads == ShardThreads::kLent) return runtime;

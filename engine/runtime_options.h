@@ -11,6 +11,7 @@
 #include "ioengine/io/backend.h"
 #include "ioengine/numa/placement.h"
 #include "ioengine/sched/stall.h"
+#include "ioengine/sched/task_queue.h"
 
 namespace ioengine {
 
@@ -30,6 +31,14 @@ struct RuntimeOptions {
 
   // Which CPU each shard's thread is pinned to. Default: none.
   PlacementSpec placement = {};
+
+  // What each shard may have: buffers, the frames of its tasks, its calls to others, rings and
+  // tables. Bytes. A shard that has used it up refuses foreign calls, calls to other shards and
+  // buffers with ResourceExhausted until tasks end; see MemoryBudget for what may exceed it. What
+  // tasks take from the heap (strings, vectors) is not part of it, unless they charge it
+  // (Executor::memory). At least buffers, tables and 1 MiB for tasks; 0: 256 MiB beside the
+  // buffers.
+  size_t memory_per_shard_bytes = 0;
 
   // Memory for the DMA buffers of each shard, taken at start, from huge pages where there are any,
   // and registered with the kernel. Bytes; rounded up to 2 MiB.
@@ -55,6 +64,15 @@ struct RuntimeOptions {
   // Calls to a shard that takes nothing for so long get DeadlineExceeded. 0: they wait on.
   uint32_t peer_timeout_ms = 10'000;
 
+  // Priority classes that each shard has beside "default", whose id is 0: the first here has id 1.
+  // At most 255. Calls between shards keep their class by its id.
+  std::vector<TaskQueueOptions> classes = {};
+
+  // A shard that sleeps wakes up for timers at most once in this time, where more than a few are
+  // due one after the other; each is then late by at most so much. Microseconds; 0: for each at
+  // once.
+  uint32_t timer_batch_us = 1000;
+
   // How long an idle shard looks for work before it sleeps. Microseconds. Spinning saves the
   // wake-up, and costs that much CPU each time a shard has nothing to do.
   uint32_t idle_spin_us = 0;
@@ -66,21 +84,35 @@ struct RuntimeOptions {
   absl::Status Validate() const;
 };
 
-// What one shard was granted.
+// What one shard was granted. Bytes.
 struct ShardInfo {
   int cpu = -1;        // that its thread is pinned to; -1: not pinned
   std::string memory;  // of its buffers: size, pages and node achieved
   BackendInfo backend;
-  std::vector<Degradation> degraded;  // memory's and the backend's
+  size_t memory_limit_bytes = 0;  // of all that it has
+  size_t buffer_pool_bytes = 0;   // parts of that, taken at start:
+  size_t mesh_ring_bytes = 0;
+  size_t table_bytes = 0;  // operations, files, inbox, kernel ring
+  size_t queue_depth = 0;
+  size_t max_open_files = 0;
+  size_t inbox_capacity = 0;
+  size_t mesh_ring_capacity = 0;  // messages on their way from each other shard
+  size_t mesh_call_bytes = 0;
+  std::vector<TaskQueueOptions> classes;  // by id
+  std::vector<Degradation> degraded;      // memory's and the backend's
 };
 
 // What a Runtime was granted, and what not and why. Fixed when it started.
 struct RuntimeInfo {
+  ShardThreads threads = ShardThreads::kOwn;
   std::string placement;
   std::vector<ShardInfo> shards;
 
   // All that is degraded on any shard, each once.
   std::vector<Degradation> Degraded() const;
+
+  // All of this for a log, in lines; shards that are alike share theirs.
+  std::string Describe() const;
 };
 
 }  // namespace ioengine

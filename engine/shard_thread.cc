@@ -130,6 +130,11 @@ absl::Status ShardThread::Call(std::unique_ptr<ForeignCall>& call) {
       return absl::ResourceExhaustedError(absl::StrCat(
           "shard ", id_, " has ", options_.inbox_capacity,
           " calls waiting; wait for some of them, or raise RuntimeOptions::inbox_capacity"));
+    case CallOutcome::kMemoryFull:
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "shard ", id_, " has used up its memory of ", executor->memory()->limit_bytes(),
+          " bytes; wait until some of its tasks have ended, or raise ",
+          "RuntimeOptions::memory_per_shard_bytes"));
     case CallOutcome::kForked:
       return absl::FailedPreconditionError(absl::StrCat(
           "shard ", id_, " belongs to the parent of this process: after fork a child must call ",
@@ -193,6 +198,7 @@ absl::Status ShardThread::SetUp() {
     if (absl::Status status = PinCurrentThread(placement_.cpu); !status.ok()) return status;
     info_.cpu = placement_.cpu;
   }
+  if (absl::Status status = ChargeFixedMemory(); !status.ok()) return status;
   auto memory = NodeMemory::Allocate(options_.buffer_pool_bytes, {.node = placement_.memory_node});
   if (!memory.ok()) return memory.status();
   memory_ = *std::move(memory);
@@ -213,15 +219,69 @@ absl::Status ShardThread::SetUp() {
   executor_.emplace(*backend_,
                     ExecutorOptions{.inbox_capacity = options_.inbox_capacity,
                                     .idle_spin_ns = uint64_t{options_.idle_spin_us} * 1000,
+                                    .timer_batch_ns = uint64_t{options_.timer_batch_us} * 1000,
+                                    .memory = budget_,
                                     .stall = options_.stall});
+  if (absl::Status status = MakeClasses(); !status.ok()) return status;
   io_.emplace(*backend_, *executor_, std::span(memory_->data(), memory_->size_bytes()),
               ShardIoOptions{.queue_depth = options_.queue_depth,
                              .max_open_files = options_.max_open_files});
   shard_.emplace(*executor_, *io_, mesh_);
   mesh_.Attach(*executor_);
   info_.backend = backend_->info();
+  info_.queue_depth = io_->queue().depth();
+  info_.max_open_files = io_->files().capacity();
+  info_.inbox_capacity = options_.inbox_capacity;
+  info_.mesh_ring_bytes = mesh_.ring_bytes();
+  info_.mesh_ring_capacity = mesh_.options().ring_capacity;
+  info_.mesh_call_bytes = mesh_.options().max_call_bytes;
   info_.degraded.insert(info_.degraded.end(), info_.backend.degraded.begin(),
                         info_.backend.degraded.end());
+  return absl::OkStatus();
+}
+
+// Charges what the shard takes at once and keeps (but the mesh's rings, which the port charges),
+// and sees to it that there is something left for tasks.
+absl::Status ShardThread::ChargeFixedMemory() {
+  constexpr size_t kBesideBuffers = size_t{256} << 20;
+  constexpr size_t kLeastForTasks = size_t{1} << 20;
+  constexpr size_t kKernelBytesPerEntry = 64 + 4 + 2 * 16;  // an SQE, its index, two CQEs
+  info_.buffer_pool_bytes = (options_.buffer_pool_bytes + DmaBufferPool::kArenaAlignmentBytes - 1) /
+                            DmaBufferPool::kArenaAlignmentBytes *
+                            DmaBufferPool::kArenaAlignmentBytes;
+  info_.table_bytes =
+      options_.queue_depth * (sizeof(IoOperation) + kKernelBytesPerEntry) +
+      options_.max_open_files * sizeof(OpenFile) + options_.inbox_capacity * sizeof(void*) +
+      info_.buffer_pool_bytes / DmaBufferPool::kPageBytes * sizeof(internal::BufferBlock);
+  const size_t fixed_bytes = info_.buffer_pool_bytes + info_.table_bytes;
+  info_.memory_limit_bytes = options_.memory_per_shard_bytes != 0
+                                 ? options_.memory_per_shard_bytes
+                                 : fixed_bytes + mesh_.ring_bytes() + kBesideBuffers;
+  budget_ = std::make_shared<MemoryBudget>(info_.memory_limit_bytes);
+  const size_t least_bytes = fixed_bytes + mesh_.ring_bytes() + kLeastForTasks;
+  if (info_.memory_limit_bytes < least_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("RuntimeOptions::memory_per_shard_bytes is ", info_.memory_limit_bytes,
+                     "; it must be at least ", least_bytes, ": ", info_.buffer_pool_bytes,
+                     " of buffers, ", info_.table_bytes, " of tables, ", mesh_.ring_bytes(),
+                     " of rings and ", kLeastForTasks, " for tasks"));
+  }
+  budget_->Charge(fixed_bytes);
+  return absl::OkStatus();
+}
+
+absl::Status ShardThread::MakeClasses() {
+  for (const TaskQueueOptions& one : options_.classes) {
+    absl::StatusOr<ClassId> id = executor_->CreateClass(one);
+    if (!id.ok()) {
+      return absl::Status(id.status().code(), absl::StrCat("RuntimeOptions::classes, '", one.name,
+                                                           "': ", id.status().message()));
+    }
+  }
+  for (size_t id = 0; id < executor_->class_count(); ++id) {
+    const TaskQueue& made = *executor_->FindClass(static_cast<ClassId>(id));
+    info_.classes.push_back({made.name(), made.shares(), made.latency_goal_ns()});
+  }
   return absl::OkStatus();
 }
 

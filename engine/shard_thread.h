@@ -19,6 +19,7 @@
 #include "ioengine/sched/executor.h"
 #include "ioengine/sched/future.h"
 #include "ioengine/sched/inbox.h"
+#include "ioengine/sched/memory_budget.h"
 #include "ioengine/sched/mesh_port.h"
 #include "ioengine/sched/pulse.h"
 #include "ioengine/sched/shard_id.h"
@@ -81,6 +82,8 @@ class ShardThread {
   absl::Status Ended() const;
 
   absl::Status SetUp();
+  absl::Status ChargeFixedMemory();
+  absl::Status MakeClasses();
   void TearDown();
 
   const ShardId id_;
@@ -92,6 +95,7 @@ class ShardThread {
 
   // In the order in which they are made. The executor stays until this object goes: foreign
   // threads may call it while the thread stops.
+  std::shared_ptr<MemoryBudget> budget_;
   std::optional<NodeMemory> memory_;
   std::unique_ptr<Backend> backend_;
   std::optional<Executor> executor_;

@@ -18,6 +18,9 @@ constexpr int kTasksBetweenLooks = 64;
 // Of a shard that spins.
 constexpr int kLooksBetweenClockReads = 16;
 
+// Of a shard whose memory is used up: how often it looks for slabs that it can give back.
+constexpr uint64_t kTrimIntervalNs = 1'000'000;
+
 void Pause() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -42,7 +45,8 @@ Executor::Executor(Poller& poller, const ExecutorOptions& options, const Clock& 
     : poller_(poller),
       clock_(clock),
       options_(options),
-      frames_(options.max_frame_bytes),
+      memory_(options.memory == nullptr ? std::make_shared<MemoryBudget>() : options.memory),
+      frames_(options.max_frame_bytes, memory_),
       preemption_(poller, clock),
       timers_(clock.NowNs()),
       now_ns_(clock.NowNs()),
@@ -146,7 +150,9 @@ CallOutcome Executor::TryCall(std::unique_ptr<ForeignCall>& call) {
   if (fork_guard_.in_child()) return CallOutcome::kForked;
   CallOutcome outcome = CallOutcome::kStopped;
   if (Enter()) {
-    if (inbox_.TryPush(call)) {
+    if (!memory_->has_room()) [[unlikely]] {
+      outcome = CallOutcome::kMemoryFull;
+    } else if (inbox_.TryPush(call)) {
       outcome = CallOutcome::kAccepted;
       if (sleeping_.exchange(false, std::memory_order_acq_rel)) poller_.Wake();
     } else {
@@ -193,6 +199,9 @@ void Executor::RunTurn() {
   CheckNotForked();
   pulse_->Beat(++stats_.turns);
   now_ns_ = turn_time_ns_ = clock_.NowNs();
+  if (!memory_->has_room()) [[unlikely]] {
+    TrimFrames();
+  }
   FireTimers();
   TakeForeignCalls();
   for (TurnPoller* at = turn_pollers_.front(); at != nullptr; at = turn_pollers_.Next(*at)) {
@@ -206,6 +215,13 @@ void Executor::TellEndOfTurn() {
   for (TurnPoller* at = turn_pollers_.front(); at != nullptr; at = turn_pollers_.Next(*at)) {
     at->EndTurn();
   }
+}
+
+// Foreign calls are refused meanwhile.
+void Executor::TrimFrames() {
+  if (now_ns_ < next_trim_ns_) return;
+  next_trim_ns_ = now_ns_ + kTrimIntervalNs;
+  frames_.Trim();
 }
 
 void Executor::FireTimers() {

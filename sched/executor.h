@@ -34,6 +34,7 @@
 #include "ioengine/sched/frame_pool.h"
 #include "ioengine/sched/idle_spin.h"
 #include "ioengine/sched/inbox.h"
+#include "ioengine/sched/memory_budget.h"
 #include "ioengine/sched/poller.h"
 #include "ioengine/sched/preemption.h"
 #include "ioengine/sched/pulse.h"
@@ -64,6 +65,9 @@ struct ExecutorOptions {
   // Coroutine frames that come from the shard's own memory; more come from the heap. Address space
   // is reserved for it, memory is taken as it is needed.
   size_t max_frame_bytes = size_t{1} << 30;
+  // The shard's: frames are charged to it, and no foreign call is taken while it has no room. Null:
+  // without a limit.
+  std::shared_ptr<MemoryBudget> memory = nullptr;
   // Not 0: takes the runnable tasks of each class in an order that this number decides, one to a
   // slice, to find what relies on the order. For tests; the same number gives the same order.
   uint64_t shuffle_seed = 0;
@@ -83,7 +87,7 @@ struct ExecutorStats {
 };
 
 // What became of a foreign call.
-enum class CallOutcome : uint8_t { kAccepted, kInboxFull, kStopped, kForked };
+enum class CallOutcome : uint8_t { kAccepted, kInboxFull, kMemoryFull, kStopped, kForked };
 
 // How Pump ended.
 enum class PumpOutcome : uint8_t {
@@ -201,6 +205,8 @@ class Executor {
 
   const ExecutorStats& stats() const { return stats_; }
   const FramePool& frames() const { return frames_; }
+  // Of the shard: its frames, and what others charge.
+  const std::shared_ptr<MemoryBudget>& memory() const { return memory_; }
 
   // How often TryCall was refused. Any thread.
   uint64_t inbox_times_full() const { return inbox_.times_full(); }
@@ -228,6 +234,7 @@ class Executor {
   void End();
 
   void RunTurn();
+  void TrimFrames();
   void FireTimers();
   void TakeForeignCalls();
   void RunSlices();
@@ -254,6 +261,8 @@ class Executor {
   Poller& poller_;
   const Clock& clock_;
   const ExecutorOptions options_;
+  const std::shared_ptr<MemoryBudget> memory_;
+  uint64_t next_trim_ns_ = 0;
   FramePool frames_;
   ClassScheduler classes_;
   Preemption preemption_;

@@ -4,10 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <new>
+#include <utility>
 
 #include "ioengine/sched/block_pool.h"
 #include "ioengine/sched/intrusive_list.h"
+#include "ioengine/sched/memory_budget.h"
 #include "ioengine/sched/this_thread.h"
 
 namespace ioengine {
@@ -20,8 +23,13 @@ namespace ioengine {
 // created without a shard may be freed anywhere.
 class FramePool {
  public:
-  // `max_bytes` of frames; what is above goes to the heap, and is counted.
-  explicit FramePool(size_t max_bytes) : blocks_(max_bytes), nodes_(max_bytes) {}
+  // `max_bytes` of frames; what is above that, or what `budget` refuses, goes to the heap, and is
+  // counted. All is charged to `budget`.
+  FramePool(size_t max_bytes, std::shared_ptr<MemoryBudget> budget)
+      : blocks_(max_bytes), nodes_(max_bytes), budget_(std::move(budget)) {
+    blocks_.SetBudget(budget_, /*may_exceed=*/false);
+    nodes_.SetBudget(budget_, /*may_exceed=*/true);
+  }
   FramePool(const FramePool&) = delete;
   FramePool& operator=(const FramePool&) = delete;
   ~FramePool();
@@ -31,7 +39,6 @@ class FramePool {
     FramePool* const pool = internal::this_thread.frames;
     if (pool != nullptr) [[likely]] {
       if (void* const frame = pool->blocks_.TryAllocate(size_bytes)) [[likely]] {
-        ++pool->live_;
         return frame;
       }
     }
@@ -41,11 +48,10 @@ class FramePool {
   static void Free(void* frame, size_t size_bytes) noexcept {
     FramePool* const pool = internal::this_thread.frames;
     if (pool != nullptr && pool->blocks_.Contains(frame)) [[likely]] {
-      --pool->live_;
       pool->blocks_.Free(frame, size_bytes);
       return;
     }
-    FreeToHeap(frame);
+    FreeToHeap(frame, size_bytes);
   }
 
   // For small things that belong to a task but are no frame. Same rules, and small sizes only.
@@ -77,8 +83,12 @@ class FramePool {
     while (!seen.empty()) heap_frames_.PushBack(seen.PopFront());
   }
 
+  // Gives slabs without a frame in use back to the system; how many. Cost: looks at each free
+  // block.
+  size_t Trim() { return blocks_.Trim() + nodes_.Trim(); }
+
   // Frames that exist.
-  size_t live() const { return live_; }
+  size_t live() const { return blocks_.blocks_in_use() + heap_live_; }
   // Frames that came from the heap because they were large or the pool was full.
   uint64_t heap_allocations() const { return heap_allocations_; }
   // Memory that small frames have taken from the system.
@@ -93,12 +103,13 @@ class FramePool {
   static_assert(sizeof(HeapFrame) == 32);
 
   static void* AllocateFromHeap(FramePool* pool, size_t size_bytes);
-  static void FreeToHeap(void* frame) noexcept;
+  static void FreeToHeap(void* frame, size_t size_bytes) noexcept;
 
   BlockPool blocks_;
   BlockPool nodes_;
+  const std::shared_ptr<MemoryBudget> budget_;
   IntrusiveList<HeapFrame> heap_frames_;
-  size_t live_ = 0;
+  size_t heap_live_ = 0;
   uint64_t heap_allocations_ = 0;
 };
 

@@ -82,10 +82,19 @@ void MeshPort::Connect(MeshPort& other) {
 void MeshPort::Attach(Executor& executor) {
   IOENGINE_CHECK(executor_ == nullptr, "a port of the mesh is attached to two executors");
   executor_ = &executor;
+  calls_.SetBudget(executor.memory(), /*may_exceed=*/false);
+  controls_.SetBudget(executor.memory(), /*may_exceed=*/true);
+  executor.memory()->Charge(ring_bytes());
   if (options_.peer_timeout_ns != 0) peer_timer_ = std::make_unique<PeerTimer>(*this);
   executor.AddPoller(*this);
   // Part of the one order that Wake relies on; and who wakes this shard sees the executor whole.
   attached_.store(&executor, std::memory_order_seq_cst);
+}
+
+size_t MeshPort::ring_bytes() const {
+  size_t bytes = 0;
+  for (const auto& peer : peers_) bytes += peer->in.ring.memory_bytes();
+  return bytes;
 }
 
 MeshPort& MeshPort::PortOf(ShardId id) {
@@ -330,8 +339,10 @@ absl::Status MeshPort::ErrorOf(absl::StatusCode code, ShardId to) const {
     case absl::StatusCode::kResourceExhausted:
       return absl::ResourceExhaustedError(absl::StrCat(
           "shard ", id_, " has ", calls_on_their_way_,
-          " calls to other shards on their way, which is all that ", options_.max_call_bytes,
-          " bytes hold; wait for some of them, or raise ", "MeshOptions::max_call_bytes"));
+          " calls to other shards on their way, which is all that MeshOptions::max_call_bytes (",
+          options_.max_call_bytes, ") and the shard's memory (", executor_->memory()->used_bytes(),
+          " of ", executor_->memory()->limit_bytes(),
+          " bytes used) hold; wait for some of them, or raise the one that is used up"));
     default:
       return absl::Status(code, absl::StrCat("the call to shard ", to, " was ended"));
   }

@@ -56,7 +56,8 @@ struct MeshOptions {
   // fewer where they come one by one (see MessageRing). What does not fit waits on the shard that
   // sent it.
   size_t ring_capacity = 256;
-  // Memory for the calls that each shard has on their way. More calls get ResourceExhausted.
+  // Memory for the calls that each shard has on their way; part of the shard's MemoryBudget. More
+  // calls get ResourceExhausted.
   size_t max_call_bytes = size_t{64} << 20;
   // A shard that takes no message for so long is not waited for any longer: a host that lends it a
   // thread has stopped doing so, or a task keeps it. 0: it is waited for without end.
@@ -122,6 +123,10 @@ class MeshPort final : public TurnPoller {
   // function, arguments and result are small (16 bytes), which travels both ways.
   template <typename Function, typename... Args>
   auto SubmitTo(ShardId to, Function function, Args... args);
+
+  // Memory of the rings in which messages come here. Any thread.
+  size_t ring_bytes() const;
+  const MeshOptions& options() const { return options_; }
 
   const MeshStats& stats() const { return stats_; }
   // Calls of this shard that have not been answered.

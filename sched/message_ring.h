@@ -65,6 +65,8 @@ class MessageRing {
 
   size_t capacity() const { return (mask_ + 1) * per_line_; }
 
+  size_t memory_bytes() const { return sizeof(*this) + (mask_ + 1) * sizeof(Line); }
+
   // The producer's side.
 
   // For the next Publish; false when the ring is full.

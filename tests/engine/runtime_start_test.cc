@@ -30,6 +30,7 @@
 namespace ioengine {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -88,6 +89,48 @@ TEST(RuntimeStartTest, TellsWhatItWasGranted) {
     EXPECT_EQ(shard.backend.name, "io_uring");
     EXPECT_FALSE(shard.backend.features.empty());
   }
+}
+
+TEST(RuntimeStartTest, TellsTheBoundsAndClassesOfItsShards) {
+  const auto runtime =
+      StartRuntime({.shard_count = 2,
+                    .threads = ShardThreads::kOwn,
+                    .memory_per_shard_bytes = size_t{32} << 20,
+                    .buffer_pool_bytes = 1,
+                    .queue_depth = 32,
+                    .max_open_files = 7,
+                    .inbox_capacity = 9,
+                    .mesh_ring_capacity = 70,
+                    .mesh_call_bytes = 1 << 20,
+                    .classes = {{.name = "wal", .shares = 300},
+                                {.name = "scrub", .shares = 10, .latency_goal_ns = 1'000'000}}});
+  const RuntimeInfo& info = runtime->Info();
+  EXPECT_EQ(info.threads, ShardThreads::kOwn);
+  for (const ShardInfo& shard : info.shards) {
+    EXPECT_EQ(shard.memory_limit_bytes, size_t{32} << 20);
+    EXPECT_EQ(shard.buffer_pool_bytes, kSmallPoolBytes) << "rounded up";
+    EXPECT_GT(shard.mesh_ring_bytes, 70 * sizeof(void*));
+    EXPECT_GT(shard.table_bytes, 0u);
+    EXPECT_EQ(shard.queue_depth, 32u);
+    EXPECT_EQ(shard.max_open_files, 7u);
+    EXPECT_EQ(shard.inbox_capacity, 9u);
+    EXPECT_EQ(shard.mesh_ring_capacity, 70u);
+    EXPECT_EQ(shard.mesh_call_bytes, size_t{1} << 20);
+    ASSERT_EQ(shard.classes.size(), 3u);
+    EXPECT_EQ(shard.classes[0].name, "default");
+    EXPECT_EQ(shard.classes[1].name, "wal");
+    EXPECT_EQ(shard.classes[2].shares, 10u);
+  }
+  EXPECT_THAT(info.Describe(),
+              AllOf(HasSubstr("2 shards on threads of their own"), HasSubstr("shards 0 to 1: "),
+                    HasSubstr("wal (300 shares)"), HasSubstr("latency goal 1000 us"),
+                    HasSubstr("32 operations, 7 files, 9 foreign calls")));
+}
+
+TEST(RuntimeStartTest, AClassThatCannotBeMadeIsNamed) {
+  const auto runtime = Runtime::Start({.classes = {{.name = "lost", .shares = 0}}});
+  ASSERT_TRUE(absl::IsInvalidArgument(runtime.status())) << runtime.status();
+  EXPECT_THAT(runtime.status().message(), AllOf(HasSubstr("'lost'"), HasSubstr("shares")));
 }
 
 // What was asked for, and what the audit found. A container may keep the latter from it.
