@@ -1,29 +1,17 @@
 #include "ioengine/io/uring/prepare_sqe.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <sys/stat.h>
 
-#include <cstdio>
-#include <cstring>
-#include <new>
-
+#include "ioengine/io/kernel_values.h"
 #include "ioengine/sched/check.h"
 
 // uapi/linux/fs.h; not included here, because it defines macros that collide with others.
 #ifndef RWF_DSYNC
 #define RWF_DSYNC 0x00000002
 #endif
-#ifndef RENAME_NOREPLACE
-#define RENAME_NOREPLACE 1
-#endif
 
 namespace ioengine {
 namespace {
-
-static_assert(sizeof(struct statx) <= sizeof(PathArguments::scratch));
-static_assert(alignof(struct statx) <= 8);
-static_assert(sizeof(open_how) <= sizeof(PathArguments::scratch));
 
 // IORING_OP_FTRUNCATE (Linux 6.9), which liburing 2.3 does not know.
 constexpr int kOpFtruncate = 55;
@@ -51,27 +39,21 @@ void PreparePath(IoCommand& command, io_uring_sqe& sqe) {
   switch (request.opcode) {
     case IoOpcode::kOpen:
       if (path.beneath) {
-        auto* const how = ::new (path.scratch) open_how();
-        how->flags = static_cast<unsigned>(path.open_flags);
-        how->mode = (path.open_flags & O_CREAT) != 0 ? path.mode : 0;
-        how->resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-        io_uring_prep_openat2(&sqe, request.fd, path.path.c_str(), how);
+        io_uring_prep_openat2(&sqe, request.fd, path.path.c_str(),
+                              PrepareOpenHow(path, path.open_flags));
       } else {
         io_uring_prep_openat(&sqe, request.fd, path.path.c_str(), path.open_flags, path.mode);
       }
       return;
     case IoOpcode::kStat:
-      io_uring_prep_statx(&sqe, request.fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_DIOALIGN,
-                          ::new (path.scratch) struct statx());
+      io_uring_prep_statx(&sqe, request.fd, "", AT_EMPTY_PATH, StatxMask(), PrepareStatx(path));
       return;
     case IoOpcode::kRemove:
-      io_uring_prep_unlinkat(&sqe, request.fd, path.path.c_str(),
-                             (request.flags & kIoDirectory) != 0 ? AT_REMOVEDIR : 0);
+      io_uring_prep_unlinkat(&sqe, request.fd, path.path.c_str(), RemoveFlags(request));
       return;
     case IoOpcode::kRename:
       io_uring_prep_renameat(&sqe, request.fd, path.path.c_str(), path.new_directory,
-                             path.new_path.c_str(),
-                             (request.flags & kIoNoReplace) != 0 ? RENAME_NOREPLACE : 0);
+                             path.new_path.c_str(), RenameFlags(request));
       return;
     case IoOpcode::kLink:
       io_uring_prep_linkat(&sqe, request.fd, path.path.c_str(), path.new_directory,
@@ -83,28 +65,6 @@ void PreparePath(IoCommand& command, io_uring_sqe& sqe) {
     default:
       IOENGINE_CHECK(false, "not an operation on names");
   }
-}
-
-int KernelAdvice(uint8_t advice) {
-  switch (static_cast<IoAdvice>(advice)) {
-    case IoAdvice::kSequential:
-      return POSIX_FADV_SEQUENTIAL;
-    case IoAdvice::kRandom:
-      return POSIX_FADV_RANDOM;
-    case IoAdvice::kWillNeed:
-      return POSIX_FADV_WILLNEED;
-    case IoAdvice::kDontNeed:
-      return POSIX_FADV_DONTNEED;
-  }
-  return POSIX_FADV_NORMAL;
-}
-
-FileKind KindOf(uint32_t mode) {
-  if (S_ISREG(mode)) return FileKind::kRegular;
-  if (S_ISDIR(mode)) return FileKind::kDirectory;
-  if (S_ISLNK(mode)) return FileKind::kSymbolicLink;
-  if (S_ISBLK(mode)) return FileKind::kBlockDevice;
-  return FileKind::kOther;
 }
 
 }  // namespace
@@ -125,19 +85,15 @@ void PrepareSqe(IoCommand& command, io_uring_sqe& sqe) {
       io_uring_prep_fsync(&sqe, request.fd, 0);
       break;
     case IoOpcode::kAllocate:
-      io_uring_prep_fallocate(&sqe, request.fd, 0, offset, range);
-      break;
     case IoOpcode::kPunch:
-      io_uring_prep_fallocate(&sqe, request.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
-                              range);
+      io_uring_prep_fallocate(&sqe, request.fd, AllocateMode(request), offset, range);
       break;
     case IoOpcode::kTruncate:
       // The new size stands where a transfer has its offset.
       io_uring_prep_rw(kOpFtruncate, &sqe, request.fd, nullptr, 0, request.range_bytes);
       break;
     case IoOpcode::kAdvise:
-      io_uring_prep_fadvise(&sqe, request.fd, request.offset_bytes, range,
-                            KernelAdvice(request.argument));
+      io_uring_prep_fadvise(&sqe, request.fd, request.offset_bytes, range, KernelAdvice(request));
       break;
     case IoOpcode::kClose:
       io_uring_prep_close(&sqe, request.fd);
@@ -149,24 +105,6 @@ void PrepareSqe(IoCommand& command, io_uring_sqe& sqe) {
   if (request.registered_file >= 0) {
     sqe.fd = request.registered_file;
     sqe.flags |= IOSQE_FIXED_FILE;
-  }
-}
-
-void TakeResults(IoCommand& command) {
-  if (command.request.opcode != IoOpcode::kStat) return;
-  const auto* kernel = std::launder(reinterpret_cast<const struct statx*>(command.path->scratch));
-  FileStat& stat = command.path->stat;
-  stat = FileStat();
-  stat.size_bytes = kernel->stx_size;
-  stat.allocated_bytes = kernel->stx_blocks * 512;
-  stat.kind = KindOf(kernel->stx_mode);
-  stat.permissions = kernel->stx_mode & 07777;
-  stat.owner = kernel->stx_uid;
-  stat.links = kernel->stx_nlink;
-  stat.block_size_bytes = kernel->stx_blksize;
-  if ((kernel->stx_mask & STATX_DIOALIGN) != 0) {
-    stat.memory_alignment_bytes = kernel->stx_dio_mem_align;
-    stat.offset_alignment_bytes = kernel->stx_dio_offset_align;
   }
 }
 

@@ -12,9 +12,6 @@ namespace ioengine {
 // until the operation completes.
 void PrepareSqe(IoCommand& command, io_uring_sqe& sqe);
 
-// Moves the kernel's form of a successful operation's results to where the caller reads them.
-void TakeResults(IoCommand& command);
-
 }  // namespace ioengine
 
 #endif  // IOENGINE_IO_URING_PREPARE_SQE_H_

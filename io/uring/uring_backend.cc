@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/io/io_error.h"
+#include "ioengine/io/kernel_values.h"
 #include "ioengine/io/uring/prepare_sqe.h"
 #include "ioengine/sched/check.h"
 

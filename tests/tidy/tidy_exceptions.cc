@@ -26,6 +26,8 @@ const std::vector<Exception>& Exceptions() {
        "a foreign thread waits for a shard; a shard wakes one, which takes no time of the shard's"},
       {"CheckSystemCalls", "io/uring/",
        "lies behind the seam: it owns the ring's descriptors and the eventfd that wakes it"},
+      {"CheckSystemCalls", "io/blocking_call.cc",
+       "lies behind the seam: what a worker thread runs for a backend"},
       {"CheckSystemCalls", "sched/stack_sampler.cc",
        "a perf event has no other way in; it is opened before the executor runs"},
       {"CheckSystemCalls", "numa/kernel_file.cc",
