@@ -2,6 +2,7 @@
 #ifndef IOENGINE_IO_IO_OPERATION_H_
 #define IOENGINE_IO_IO_OPERATION_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -32,6 +33,11 @@ struct IoOperation {
   bool in_flight = false;
   bool cancel_requested = false;
   bool in_backlog = false;  // not submitted yet, for want of room
+
+  // In a WorkerPool: raised by the shard to have it end early; and the raw result, once it has
+  // finished.
+  std::atomic<bool> cancelled{false};
+  int32_t result = 0;
 };
 
 // What a backend makes of one raw completion.
