@@ -173,9 +173,12 @@ TEST_P(BackendConformanceTest, HoldsAsManyOperationsAsItSays) {
 
 TEST_P(BackendConformanceTest, CompletionsMayStartOperations) {
   const int fd = NewFile("x", kPage);
-  std::vector<std::byte> data(kPage);
-  const auto read = [&] { return Driver::Transfer(IoOpcode::kRead, fd, 0, data.data(), kPage); };
   int left = 200;
+  std::vector<std::byte> data((kCapacity + 200) * kPage);
+  size_t next_page = 0;  // each its own: a backend may write them at the same time
+  const auto read = [&] {
+    return Driver::Transfer(IoOpcode::kRead, fd, 0, data.data() + next_page++ * kPage, kPage);
+  };
   driver_.on_complete = [&](uintptr_t, IoCommand&, int32_t result) {
     EXPECT_EQ(result, static_cast<int32_t>(kPage));
     if (left-- > 0) driver_.Start(read());

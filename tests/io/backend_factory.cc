@@ -20,6 +20,12 @@ BackendFactory Uring(std::string name, UringBackendOptions options) {
           }};
 }
 
+BackendFactory Threads(std::string name, size_t threads) {
+  return {std::move(name), [threads](size_t capacity) -> std::unique_ptr<Backend> {
+            return MakeThreads({.capacity = capacity, .threads = threads});
+          }};
+}
+
 }  // namespace
 
 std::unique_ptr<UringBackend> MakeUring(const UringBackendOptions& options) {
@@ -28,7 +34,13 @@ std::unique_ptr<UringBackend> MakeUring(const UringBackendOptions& options) {
   return backend.ok() ? *std::move(backend) : nullptr;
 }
 
-std::vector<BackendFactory> ConformingBackends() {
+std::unique_ptr<ThreadBackend> MakeThreads(const ThreadBackendOptions& options) {
+  absl::StatusOr<std::unique_ptr<ThreadBackend>> backend = ThreadBackend::Create(options);
+  EXPECT_TRUE(backend.ok()) << backend.status();
+  return backend.ok() ? *std::move(backend) : nullptr;
+}
+
+std::vector<BackendFactory> RingBackends() {
   return {
       Uring("uring", {}),
       Uring("uring_with_8_entries", {.ring = {.entries = 8, .completion_entries = 16}}),
@@ -38,6 +50,14 @@ std::vector<BackendFactory> ConformingBackends() {
             {.ring = {.allow_registered_files = false, .allow_registered_buffers = false}}),
       Uring("uring_with_2_registered_files", {.ring = {.registered_files = 2}}),
   };
+}
+
+std::vector<BackendFactory> ConformingBackends() {
+  std::vector<BackendFactory> backends = RingBackends();
+  for (const size_t threads : {1, 4, 16}) {
+    backends.push_back(Threads("threads_" + std::to_string(threads), threads));
+  }
+  return backends;
 }
 
 }  // namespace ioengine

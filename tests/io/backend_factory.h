@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ioengine/io/backend.h"
+#include "ioengine/io/thread_backend.h"
 #include "ioengine/io/uring/uring_backend.h"
 
 namespace ioengine {
@@ -31,7 +32,13 @@ inline std::ostream& operator<<(std::ostream& out, const BackendFactory& factory
 // Makes a UringBackend; a failure fails the test, and gives null.
 std::unique_ptr<UringBackend> MakeUring(const UringBackendOptions& options);
 
+// The same, a ThreadBackend.
+std::unique_ptr<ThreadBackend> MakeThreads(const ThreadBackendOptions& options);
+
+// All.
 std::vector<BackendFactory> ConformingBackends();
+// Those over io_uring.
+std::vector<BackendFactory> RingBackends();
 
 }  // namespace ioengine
 

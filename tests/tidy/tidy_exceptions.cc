@@ -33,6 +33,8 @@ const std::vector<Exception>& Exceptions() {
       {"CheckLocks", "io/readiness_waiter.h", "holds the lock that readiness_waiter.cc takes"},
       {"CheckLocks", "io/readiness_waiter.cc",
        "taken by workers that hand over what would have waited; by no shard"},
+      {"CheckSystemCalls", "io/shard_sleep.cc",
+       "lies behind the seam: where a shard without a ring sleeps, and what wakes it"},
       {"CheckLocks", "io/worker_pool.cc",
        "taken to hand operations to worker threads, whose holders run no system call; a shard with "
        "a ring takes it only for what the ring cannot do"},

@@ -3,7 +3,6 @@
 #include "ioengine/io/uring/uring_backend.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -102,56 +101,6 @@ TEST_F(StrayCompletionTest, OfASlotThatDoesNotExistIsCountedAndNotDelivered) {
   driver_.backend().Poll();
   EXPECT_EQ(driver_.backend().stats().stray_completions, 2u);
 }
-
-// Operations that never end by themselves.
-class EndlessOperationTest : public testing::TestWithParam<BackendFactory> {
- protected:
-  EndlessOperationTest() { EXPECT_EQ(mkfifo(fifo_.c_str(), 0600), 0); }
-
-  const TestDirectory directory_;
-  const std::string fifo_ = directory_.File("fifo");
-  Driver driver_{GetParam().make(16)};
-  char data_[64];
-};
-
-TEST_P(EndlessOperationTest, ReadsOfAnEmptyPipeCanBeCancelled) {
-  const int fd = driver_.Run(Driver::Open(fifo_, O_RDWR));
-  ASSERT_GE(fd, 0);
-  const auto read = [&] { return Driver::Transfer(IoOpcode::kRead, fd, 0, data_, 64); };
-  const uintptr_t first = driver_.Start(read());
-  const uintptr_t second = driver_.Start(read());
-  EXPECT_EQ(driver_.backend().Wait(10'000'000), 0u);
-  driver_.Cancel(first);
-  EXPECT_EQ(driver_.Await(first), -ECANCELED);
-  EXPECT_FALSE(driver_.completed(second));
-  driver_.backend().Drain();
-  EXPECT_EQ(driver_.result(second), -ECANCELED);
-  EXPECT_EQ(driver_.Run(Driver::OnFd(IoOpcode::kClose, fd)), 0);
-}
-
-// With O_CREAT the kernel opens in a thread of its own, which waits for the pipe's other end, and
-// which a cancellation interrupts.
-TEST_P(EndlessOperationTest, AnOpenThatWaitsCanBeCancelled) {
-  const uintptr_t open = driver_.Start(Driver::Open(fifo_, O_RDONLY | O_CREAT));
-  EXPECT_EQ(driver_.backend().Wait(10'000'000), 0u);
-  driver_.Cancel(open);
-  EXPECT_EQ(driver_.Await(open), -ECANCELED);
-}
-
-TEST_P(EndlessOperationTest, TheEndOfTheBackendCancelsThem) {
-  const int fd = driver_.Run(Driver::Open(fifo_, O_RDWR));
-  const uintptr_t read = driver_.Start(Driver::Transfer(IoOpcode::kRead, fd, 0, data_, 64));
-  ASSERT_EQ(mkfifo((fifo_ + "2").c_str(), 0600), 0);
-  const uintptr_t open = driver_.Start(Driver::Open(fifo_ + "2", O_RDONLY | O_CREAT));
-  driver_.backend().Wait(10'000'000);
-  driver_.Use(GetParam().make(16));
-  EXPECT_EQ(driver_.result(read), -ECANCELED);
-  EXPECT_EQ(driver_.result(open), -ECANCELED);
-  EXPECT_EQ(driver_.Run(Driver::OnFd(IoOpcode::kClose, fd)), 0);
-}
-
-INSTANTIATE_TEST_SUITE_P(Backends, EndlessOperationTest, testing::ValuesIn(ConformingBackends()),
-                         [](const auto& parameter) { return parameter.param.name; });
 
 bool Has(const std::vector<std::string>& texts, const std::string& part) {
   return std::any_of(texts.begin(), texts.end(),
