@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "ioengine/io/kernel_values.h"
 
 namespace ioengine {
 namespace {
@@ -109,14 +108,7 @@ void ThreadBackend::Submit() {
 }
 
 void ThreadBackend::Reap() {
-  IoOperation* operation = pool_.TakeFinished();
-  while (operation != nullptr) {
-    IoOperation* const next = operation->next;
-    const int32_t result = operation->result;
-    if (result >= 0 && operation->command.path != nullptr) TakeResults(operation->command);
-    Complete(*operation, result);  // which may start it again, or another in its slot
-    operation = next;
-  }
+  pool_.Reap([this](IoOperation& operation, int32_t result) { Complete(operation, result); });
 }
 
 // In a child process, whose threads are not here: nobody uses the operations but this copy of the

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "ioengine/io/io_operation.h"
+#include "ioengine/io/kernel_values.h"
 #include "ioengine/sched/fork_guard.h"
 #include "ioengine/sched/poller.h"
 
@@ -52,6 +53,16 @@ class WorkerPool {
 
   // Those that finished, with their `result`: a list, oldest first; null when there are none.
   IoOperation* TakeFinished();
+  // Calls `complete(operation, result)` for each of them, with its results where they are read. It
+  // may release the operation, and submit others.
+  template <typename Complete>
+  void Reap(Complete complete) {
+    for (IoOperation *at = TakeFinished(), *next = nullptr; at != nullptr; at = next) {
+      next = at->next;
+      if (at->result >= 0 && at->command.path != nullptr) TakeResults(at->command);
+      complete(*at, at->result);
+    }
+  }
   bool has_finished() const;
 
   // To be called before the shard sleeps: from now on who finishes wakes it. False when something

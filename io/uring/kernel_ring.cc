@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/io/uring/prepare_sqe.h"
 
 namespace ioengine {
 namespace {
@@ -41,10 +42,11 @@ constexpr uint32_t kNeededFeatures =
     IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_EXT_ARG;
 
 constexpr std::array kNeededOperations = {
-    IORING_OP_READ,          IORING_OP_WRITE,     IORING_OP_READ_FIXED,   IORING_OP_WRITE_FIXED,
-    IORING_OP_FSYNC,         IORING_OP_FALLOCATE, IORING_OP_OPENAT,       IORING_OP_CLOSE,
-    IORING_OP_STATX,         IORING_OP_UNLINKAT,  IORING_OP_ASYNC_CANCEL, IORING_OP_TIMEOUT,
-    IORING_OP_TIMEOUT_REMOVE};
+    IORING_OP_READ,           IORING_OP_WRITE,     IORING_OP_READ_FIXED,   IORING_OP_WRITE_FIXED,
+    IORING_OP_FSYNC,          IORING_OP_FALLOCATE, IORING_OP_OPENAT,       IORING_OP_CLOSE,
+    IORING_OP_STATX,          IORING_OP_UNLINKAT,  IORING_OP_ASYNC_CANCEL, IORING_OP_TIMEOUT,
+    IORING_OP_TIMEOUT_REMOVE, IORING_OP_OPENAT2,   IORING_OP_RENAMEAT,     IORING_OP_LINKAT,
+    IORING_OP_MKDIRAT,        IORING_OP_FADVISE};
 
 // liburing maps and unmaps rings by system calls of its own, which ThreadSanitizer does not see: a
 // ring that comes to lie where one of another thread was is to it that thread's memory. The kernel
@@ -96,7 +98,7 @@ absl::StatusOr<std::unique_ptr<KernelRing>> KernelRing::Create(const KernelRingO
                                                                BackendInfo& info) {
   std::unique_ptr<KernelRing> ring(new KernelRing());
   if (absl::Status status = ring->SetUp(options, info); !status.ok()) return status;
-  if (absl::Status status = ring->CheckOperations(); !status.ok()) return status;
+  if (absl::Status status = ring->CheckOperations(options, info); !status.ok()) return status;
   ring->RegisterExtras(options, info);
   return ring;
 }
@@ -160,7 +162,7 @@ absl::Status KernelRing::SetUp(const KernelRingOptions& options, BackendInfo& in
   return absl::OkStatus();
 }
 
-absl::Status KernelRing::CheckOperations() {
+absl::Status KernelRing::CheckOperations(const KernelRingOptions& options, BackendInfo& info) {
   io_uring_probe* probe = io_uring_get_probe_ring(&ring_);
   if (probe == nullptr) {
     return absl::FailedPreconditionError(
@@ -170,10 +172,17 @@ absl::Status KernelRing::CheckOperations() {
   for (const int operation : kNeededOperations) {
     if (io_uring_opcode_supported(probe, operation) == 0) missing = operation;
   }
+  has_ftruncate_ = options.allow_ftruncate && io_uring_opcode_supported(probe, kOpFtruncate) != 0;
   io_uring_free_probe(probe);
   if (missing >= 0) {
     return absl::FailedPreconditionError(absl::StrCat("this kernel's io_uring lacks operation ",
                                                       missing, "; Linux 5.19 or newer is needed"));
+  }
+  if (!has_ftruncate_) {
+    info.degraded.push_back(
+        {"IORING_OP_FTRUNCATE (Linux 6.9)",
+         options.allow_ftruncate ? "the kernel does not know it" : "not allowed by the options",
+         "files are cut and extended by a thread, some 50 µs later each"});
   }
   return absl::OkStatus();
 }

@@ -25,6 +25,7 @@ struct KernelRingOptions {
   bool allow_defer_taskrun = true;
   bool allow_registered_files = true;
   bool allow_registered_buffers = true;
+  bool allow_ftruncate = true;
 };
 
 // Owns the ring: its memory mappings and descriptor.
@@ -53,18 +54,21 @@ class KernelRing {
   // Whether the kernel raises IORING_SQ_TASKRUN when a completion is due.
   bool has_taskrun_flag() const { return (ring_.flags & IORING_SETUP_TASKRUN_FLAG) != 0; }
   uint32_t registered_files() const { return registered_files_; }
+  // Whether it can cut and extend files (IORING_OP_FTRUNCATE, Linux 6.9).
+  bool has_ftruncate() const { return has_ftruncate_; }
 
  private:
   KernelRing() = default;
 
   absl::Status SetUp(const KernelRingOptions& options, BackendInfo& info);
-  absl::Status CheckOperations();
+  absl::Status CheckOperations(const KernelRingOptions& options, BackendInfo& info);
   void RegisterExtras(const KernelRingOptions& options, BackendInfo& info);
 
   io_uring ring_{};
   bool initialized_ = false;
   bool has_registered_files_ = false;
   uint32_t registered_files_ = 0;
+  bool has_ftruncate_ = false;
 };
 
 }  // namespace ioengine

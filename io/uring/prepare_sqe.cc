@@ -13,9 +13,6 @@
 namespace ioengine {
 namespace {
 
-// IORING_OP_FTRUNCATE (Linux 6.9), which liburing 2.3 does not know.
-constexpr int kOpFtruncate = 55;
-
 void PrepareTransfer(IoCommand& command, io_uring_sqe& sqe) {
   const IoRequest& request = command.request;
   const bool fixed = request.registered_buffer != kNotRegistered;

@@ -8,6 +8,9 @@
 
 namespace ioengine {
 
+// IORING_OP_FTRUNCATE (Linux 6.9), which liburing 2.3 does not know.
+inline constexpr int kOpFtruncate = 55;
+
 // Fills `sqe` for the command; the caller sets user_data. The kernel reads what the pointers show
 // until the operation completes.
 void PrepareSqe(IoCommand& command, io_uring_sqe& sqe);

@@ -51,6 +51,16 @@ constexpr uint32_t kBytesPerWeight = 16384;
 // call for each: they grow for it, and are tried again after so many turns.
 constexpr uint64_t kTurnsBetweenTrials = 64;
 
+// For what the ring cannot do: rare, and mostly served from memory.
+constexpr size_t kPoolThreads = 2;
+
+constexpr uint32_t Bit(IoOpcode opcode) { return uint32_t{1} << static_cast<unsigned>(opcode); }
+
+// Those of which some need a thread: a look at one word tells the others.
+constexpr uint32_t kMayNeedThread = Bit(IoOpcode::kList) | Bit(IoOpcode::kLock) |
+                                    Bit(IoOpcode::kExtentHint) | Bit(IoOpcode::kTruncate) |
+                                    Bit(IoOpcode::kAdvise);
+
 __kernel_timespec Timespec(uint64_t ns) {
   return {.tv_sec = static_cast<int64_t>(ns / 1'000'000'000),
           .tv_nsec = static_cast<int64_t>(ns % 1'000'000'000)};
@@ -89,6 +99,7 @@ UringBackend::UringBackend(const UringBackendOptions& options)
 UringBackend::~UringBackend() {
   if (ring_ == nullptr) return;
   Drain();
+  pool_.reset();  // its threads wake the shard
   // The kernel writes into wake_value_ until the read is over.
   closing_ = true;
   Wake();
@@ -100,6 +111,10 @@ UringBackend::~UringBackend() {
 
 void UringBackend::Start(IoOperation& operation) {
   ++stats_.operations_started;
+  if (NeedsThread(operation.command.request)) [[unlikely]] {
+    StartInPool(operation);
+    return;
+  }
   if (gathered_weight_ >= submission_chunk_) SubmitEarly();
   if (backlog_head_ == nullptr && TrySubmit(operation)) return;
   ++stats_.times_submission_full;
@@ -109,8 +124,36 @@ void UringBackend::Start(IoOperation& operation) {
   backlog_tail_ = &operation;
 }
 
+bool UringBackend::NeedsThread(const IoRequest& request) const {
+  if ((kMayNeedThread & Bit(request.opcode)) == 0) [[likely]] {
+    return false;
+  }
+  switch (request.opcode) {
+    case IoOpcode::kTruncate:
+      return !ring_->has_ftruncate();
+    case IoOpcode::kAdvise:
+      return request.range_bytes > UINT32_MAX;  // an entry has 32 bits for it, before Linux 6.11
+    default:
+      return true;
+  }
+}
+
+void UringBackend::StartInPool(IoOperation& operation) {
+  if (pool_ == nullptr) {
+    pool_ = std::make_unique<WorkerPool>(
+        *this, WorkerPoolOptions{.max_threads = kPoolThreads, .capacity = capacity()});
+  }
+  operation.next = nullptr;
+  pool_->Submit(&operation);
+}
+
 void UringBackend::Cancel(IoOperation& operation) {
   if (operation.cancel_requested || operation.command.request.opcode == IoOpcode::kClose) return;
+  if (NeedsThread(operation.command.request)) [[unlikely]] {
+    operation.cancel_requested = true;
+    pool_->Cancel(operation);
+    return;
+  }
   // One in the backlog is completed there. Where the queue has no room for the cancellation the
   // operation goes on; Drain asks again.
   operation.cancel_requested = operation.in_backlog || PushCancel(TagOf(operation));
@@ -156,17 +199,18 @@ size_t UringBackend::Poll() {
   if (++turns_ % kTurnsBetweenTrials == 0) submission_chunk_ = kSubmissionChunk;
   CatchUp();
   const io_uring* const ring = ring_->get();
-  if (io_uring_sq_ready(ring) > 0 || (io_uring_cq_ready(ring) == 0 && HasCompletions())) {
+  if (io_uring_sq_ready(ring) > 0 || (io_uring_cq_ready(ring) == 0 && RingHasCompletions())) {
     Submit();
   }
   Reap();
+  if (pool_ != nullptr) pool_->WokeUp();
   return stats_.operations_completed - before;
 }
 
 size_t UringBackend::Wait(uint64_t timeout_ns) {
   const uint64_t before = stats_.operations_completed;
   if (++turns_ % kTurnsBetweenTrials == 0) submission_chunk_ = kSubmissionChunk;
-  if (!CatchUp() || HasCompletions()) {
+  if (!CatchUp() || HasCompletions() || !MaySleep()) {
     Poll();
     return stats_.operations_completed - before;
   }
@@ -183,11 +227,16 @@ size_t UringBackend::Wait(uint64_t timeout_ns) {
     result = io_uring_submit_and_wait_timeout(ring, &cqe, completions, &timeout, nullptr);
   }
   IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
+  if (pool_ != nullptr) pool_->WokeUp();
   Reap();
   return stats_.operations_completed - before;
 }
 
 bool UringBackend::HasCompletions() const {
+  return RingHasCompletions() || (pool_ != nullptr && pool_->has_finished());
+}
+
+bool UringBackend::RingHasCompletions() const {
   const io_uring* const ring = ring_->get();
   // The kernel sets the flags in the shared ring while we look: read them afresh.
   const unsigned flags = __atomic_load_n(ring->sq.kflags, __ATOMIC_RELAXED);
@@ -241,7 +290,7 @@ bool UringBackend::PrepareWait(uint64_t timeout_ns) {
   }
   if (!CatchUp() || HasCompletions()) return false;
   if (timeout_ns == 0 || !SetHostTimeout(timeout_ns)) return false;
-  return !HasCompletions();
+  return !HasCompletions() && MaySleep();
 }
 
 bool UringBackend::SetHostTimeout(uint64_t timeout_ns) {
@@ -368,6 +417,9 @@ void UringBackend::Reap() {
     const int32_t result = cqe->res;
     io_uring_cqe_seen(ring, cqe);
     OnCompletion(user_data, result);
+  }
+  if (pool_ != nullptr) [[unlikely]] {
+    pool_->Reap([this](IoOperation& operation, int32_t pooled) { Complete(operation, pooled); });
   }
 }
 

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "ioengine/io/backend.h"
 #include "ioengine/io/uring/kernel_ring.h"
+#include "ioengine/io/worker_pool.h"
 
 namespace ioengine {
 
@@ -32,6 +33,9 @@ struct UringBackendOptions {
 // Where an entry goes when the submission queue is full: Start submits and tries again; when the
 // kernel takes nothing (EAGAIN, EBUSY: it is short of memory), the operation waits in the backlog,
 // which every Poll and Wait tries first.
+//
+// What the kernel's ring cannot do (lists of directories, locks, hints) runs in a WorkerPool, which
+// is made for the first of these.
 class UringBackend final : public Backend {
  public:
   // Makes the ring. Errors: see KernelRing::Create; ResourceExhausted when there is no eventfd.
@@ -65,6 +69,11 @@ class UringBackend final : public Backend {
   void Submit();
   void SubmitEarly();
   bool TrySubmit(IoOperation& operation);
+  bool NeedsThread(const IoRequest& request) const;
+  void StartInPool(IoOperation& operation);
+  bool RingHasCompletions() const;
+  // False when something finished in the pool, which wakes the shard from now on.
+  bool MaySleep() { return pool_ == nullptr || pool_->PrepareToSleep(); }
   // Does what earlier turns had no room for. False when the shard must not sleep now: something
   // was completed by it, or is still not in the kernel's hands and would not end the sleep.
   bool CatchUp();
@@ -101,6 +110,9 @@ class UringBackend final : public Backend {
   // descriptor would not do: with DEFER_TASKRUN it does not become readable by work that only waits
   // to be collected. -1 until it is asked for.
   int host_fd_ = -1;
+
+  // Null until an operation needs it. Wakes the shard through wake_fd_ and host_fd_.
+  std::unique_ptr<WorkerPool> pool_;
 };
 
 }  // namespace ioengine

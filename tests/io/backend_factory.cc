@@ -21,9 +21,10 @@ BackendFactory Uring(std::string name, UringBackendOptions options) {
 }
 
 BackendFactory Threads(std::string name, size_t threads) {
-  return {std::move(name), [threads](size_t capacity) -> std::unique_ptr<Backend> {
-            return MakeThreads({.capacity = capacity, .threads = threads});
-          }};
+  const auto make = [threads](size_t capacity) -> std::unique_ptr<Backend> {
+    return MakeThreads({.capacity = capacity, .threads = threads});
+  };
+  return {.name = std::move(name), .make = make, .uses_threads = true};
 }
 
 }  // namespace
@@ -48,6 +49,7 @@ std::vector<BackendFactory> RingBackends() {
       Uring("uring_without_defer_taskrun", {.ring = {.allow_defer_taskrun = false}}),
       Uring("uring_without_registrations",
             {.ring = {.allow_registered_files = false, .allow_registered_buffers = false}}),
+      Uring("uring_without_ftruncate", {.ring = {.allow_ftruncate = false}}),
       Uring("uring_with_2_registered_files", {.ring = {.registered_files = 2}}),
   };
 }

@@ -23,6 +23,8 @@ struct BackendFactory {
   std::function<std::unique_ptr<Backend>(size_t capacity)> make;
   // Whether its files are the kernel's: others have no pipes, directories or permissions.
   bool real_files = true;
+  // Whether it has threads of its own from the beginning.
+  bool uses_threads = false;
 };
 
 inline std::ostream& operator<<(std::ostream& out, const BackendFactory& factory) {

@@ -1,13 +1,18 @@
 // What every backend must do with names, sizes and holes: for each of ConformingBackends.
 
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "ioengine/io/backend.h"
@@ -141,6 +146,21 @@ TEST_P(BackendNamesTest, AdviceIsTaken) {
   CloseFd(fd);
 }
 
+// The sizes do not fit into 32 bits, as an entry of io_uring has them.
+TEST_P(BackendNamesTest, AdviceReachesAsFarAsItSays) {
+  if (!GetParam().real_files) return;
+  const int fd = NewFile("x", std::string(16 * kPage, 'a'));
+  EXPECT_EQ(driver_.Run(Driver::OnFd(IoOpcode::kFsync, fd)), 0);
+  IoCommand command = Driver::OnFd(IoOpcode::kAdvise, fd);
+  command.request.argument = static_cast<uint8_t>(IoAdvice::kDontNeed);
+  command.request.range_bytes = (uint64_t{4} << 30) + kPage;
+  EXPECT_EQ(driver_.Run(std::move(command)), 0);
+  char byte = 0;
+  iovec vector = {&byte, 1};
+  EXPECT_EQ(preadv2(fd, &vector, 1, 12 * kPage, RWF_NOWAIT), -1) << "it is still in memory";
+  CloseFd(fd);
+}
+
 TEST_P(BackendNamesTest, AWriteThenSync) {
   const int fd = NewFile("x", "");
   std::string bytes(3 * kPage, 'w');
@@ -214,6 +234,99 @@ TEST_P(BackendNamesTest, BeneathStaysBeneath) {
   if (!GetParam().real_files) return;
   ASSERT_EQ(symlinkat("x", root_, "link"), 0);
   EXPECT_EQ(OpenBeneath("link", O_RDONLY), -ELOOP);
+}
+
+TEST_P(BackendNamesTest, AListHasAllNamesAndMovesNothing) {
+  const auto list = [&](int fd) {
+    std::map<std::string, FileKind> entries;
+    driver_.on_complete = [&](uintptr_t, IoCommand& command, int32_t) {
+      for (const DirectoryEntry& entry : command.path->entries) {
+        EXPECT_TRUE(entries.emplace(entry.name, entry.kind).second) << entry.name << " twice";
+      }
+    };
+    IoCommand command = Driver::OnFd(IoOpcode::kList, fd);
+    command.path = std::make_unique<PathArguments>();
+    EXPECT_EQ(driver_.Run(std::move(command)), 0);
+    driver_.on_complete = nullptr;
+    return entries;
+  };
+  EXPECT_TRUE(list(root_).empty());
+  EXPECT_EQ(driver_.Run(Named(IoOpcode::kMakeDirectory, "directory")), 0);
+  // More than one call of the kernel's gives.
+  for (int i = 0; i < 1200; ++i) CloseFd(NewFile("file " + std::to_string(i), ""));
+  for (int round = 0; round < 2; ++round) {
+    const auto entries = list(root_);
+    EXPECT_EQ(entries.size(), 1201u);
+    EXPECT_EQ(entries.count("directory"), 1u);
+    EXPECT_EQ(entries.count("file 1199"), 1u);
+    if (GetParam().real_files) {
+      EXPECT_EQ(entries.at("directory"), FileKind::kDirectory);
+      EXPECT_EQ(entries.at("file 7"), FileKind::kRegular);
+    }
+  }
+  const int file = OpenBeneath("file 7", O_RDONLY);
+  IoCommand of_a_file = Driver::OnFd(IoOpcode::kList, file);
+  of_a_file.path = std::make_unique<PathArguments>();
+  EXPECT_EQ(driver_.Run(std::move(of_a_file)), -ENOTDIR);
+  CloseFd(file);
+  IoCommand of_nothing = Driver::OnFd(IoOpcode::kList, 987654);
+  of_nothing.path = std::make_unique<PathArguments>();
+  EXPECT_EQ(driver_.Run(std::move(of_nothing)), -EBADF);
+}
+
+TEST_P(BackendNamesTest, ALockBelongsToTheOpenFile) {
+  const auto lock = [&](int fd, IoLock kind) {
+    IoCommand command = Driver::OnFd(IoOpcode::kLock, fd);
+    command.request.argument = static_cast<uint8_t>(kind);
+    return driver_.Run(std::move(command));
+  };
+  const int first = NewFile("x", "content");
+  const int second = OpenBeneath("x", O_RDWR);
+  EXPECT_EQ(lock(first, IoLock::kExclusive), 0);
+  EXPECT_EQ(lock(second, IoLock::kExclusive), -EBUSY);
+  EXPECT_EQ(lock(second, IoLock::kShared), -EBUSY);
+  EXPECT_EQ(lock(first, IoLock::kShared), 0) << "the holder may change it";
+  EXPECT_EQ(lock(second, IoLock::kShared), 0);
+  EXPECT_EQ(lock(first, IoLock::kExclusive), -EBUSY);
+  EXPECT_EQ(lock(second, IoLock::kNone), 0);
+  EXPECT_EQ(lock(first, IoLock::kExclusive), 0);
+  CloseFd(OpenBeneath("x", O_RDWR));
+  EXPECT_EQ(lock(second, IoLock::kShared), -EBUSY) << "the close of another lets go of nothing";
+  CloseFd(first);
+  EXPECT_EQ(lock(second, IoLock::kExclusive), 0) << "the close of its own does";
+  EXPECT_EQ(lock(987654, IoLock::kShared), -EBADF);
+  CloseFd(second);
+}
+
+TEST_P(BackendNamesTest, AnExtentHintIsTakenOrNotKnown) {
+  const int fd = NewFile("x", "");
+  const int32_t result = OnRange(IoOpcode::kExtentHint, fd, 0, 1 << 20);
+  EXPECT_TRUE(result == 0 || result == -EOPNOTSUPP) << result;
+  EXPECT_EQ(OnRange(IoOpcode::kExtentHint, fd, 0, uint64_t{1} << 40), -EINVAL);
+  EXPECT_EQ(OnRange(IoOpcode::kExtentHint, 987654, 0, 1 << 20), -EBADF);
+  CloseFd(fd);
+}
+
+// Beside operations of the other kind: a backend may run these elsewhere.
+TEST_P(BackendNamesTest, RareOperationsWakeAShardThatSleeps) {
+  for (int round = 0; round < 50; ++round) {
+    std::vector<uintptr_t> numbers;
+    for (int i = 0; i < 4; ++i) {
+      IoCommand command = Driver::OnFd(IoOpcode::kList, root_);
+      command.path = std::make_unique<PathArguments>();
+      numbers.push_back(driver_.Start(std::move(command)));
+      numbers.push_back(driver_.Start(Driver::OnFd(IoOpcode::kFsync, root_)));
+    }
+    if (round % 3 == 0) driver_.Cancel(numbers[0]);
+    if (round % 2 == 0) driver_.backend().Poll();
+    const auto start = std::chrono::steady_clock::now();
+    while (driver_.backend().in_flight() > 0) driver_.backend().Wait(uint64_t{60'000'000'000});
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      const int32_t result = driver_.result(numbers[i]);
+      EXPECT_TRUE(result == 0 || (i == 0 && result == -ECANCELED)) << result;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, BackendNamesTest, testing::ValuesIn(ConformingBackends()),
