@@ -106,7 +106,7 @@ UringBackend::~UringBackend() {
   while (wake_armed_) Wait(kForever);
   ring_.reset();
   if (wake_fd_ >= 0) ::close(wake_fd_);
-  if (host_fd_ >= 0) ::close(host_fd_);
+  if (const int fd = host_fd_.load(std::memory_order_relaxed); fd >= 0) ::close(fd);
 }
 
 void UringBackend::Start(IoOperation& operation) {
@@ -283,10 +283,10 @@ unsigned UringBackend::DisarmFlag() {
 }
 
 bool UringBackend::PrepareWait(uint64_t timeout_ns) {
-  if (host_fd_ >= 0) {
+  if (const int fd = host_fd_.load(std::memory_order_relaxed); fd >= 0) {
     // What it was raised for is taken by now, or found below.
     uint64_t count;
-    [[maybe_unused]] const ssize_t size = ::read(host_fd_, &count, sizeof(count));
+    [[maybe_unused]] const ssize_t size = ::read(fd, &count, sizeof(count));
   }
   if (!CatchUp() || HasCompletions()) return false;
   if (timeout_ns == 0 || !SetHostTimeout(timeout_ns)) return false;
@@ -314,13 +314,17 @@ bool UringBackend::SetHostTimeout(uint64_t timeout_ns) {
 }
 
 int UringBackend::fd() {
-  if (host_fd_ >= 0) return host_fd_;
-  host_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (host_fd_ >= 0 && io_uring_register_eventfd(ring_->get(), host_fd_) != 0) {
-    ::close(host_fd_);
-    host_fd_ = -1;
+  int fd = host_fd_.load(std::memory_order_relaxed);
+  if (fd >= 0) return fd;
+  // Raised at first: something may have come since the host was told that it may sleep.
+  fd = ::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd < 0) return -1;
+  if (io_uring_register_eventfd(ring_->get(), fd) != 0) {
+    ::close(fd);
+    return -1;
   }
-  return host_fd_;
+  host_fd_.store(fd, std::memory_order_release);
+  return fd;
 }
 
 void UringBackend::Wake() {
@@ -329,7 +333,9 @@ void UringBackend::Wake() {
   [[maybe_unused]] ssize_t written = ::write(wake_fd_, &one, sizeof(one));
   // A host is told directly: a completion that the write to one eventfd brings about is signalled
   // to another one only the first time (seen on Linux 6.18).
-  if (host_fd_ >= 0) written = ::write(host_fd_, &one, sizeof(one));
+  if (const int fd = host_fd_.load(std::memory_order_acquire); fd >= 0) {
+    written = ::write(fd, &one, sizeof(one));
+  }
 }
 
 io_uring_sqe* UringBackend::NextSqe() {

@@ -2,6 +2,7 @@
 #ifndef IOENGINE_IO_URING_URING_BACKEND_H_
 #define IOENGINE_IO_URING_URING_BACKEND_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -109,7 +110,7 @@ class UringBackend final : public Backend {
   // Raised by the kernel for whatever Poll would find, for a host that waits for it. The ring's own
   // descriptor would not do: with DEFER_TASKRUN it does not become readable by work that only waits
   // to be collected. -1 until it is asked for.
-  int host_fd_ = -1;
+  std::atomic<int> host_fd_{-1};
 
   // Null until an operation needs it. Wakes the shard through wake_fd_ and host_fd_.
   std::unique_ptr<WorkerPool> pool_;

@@ -1,4 +1,4 @@
-// Executor::Pump over io_uring: everything that a shard waits for wakes its host's epoll.
+// Executor::Pump over each backend: everything that a shard waits for wakes its host's epoll.
 
 #include <poll.h>
 #include <signal.h>
@@ -38,7 +38,8 @@ using Log = std::vector<std::string>;
 // A host with an event loop, which lends its thread to a shard.
 class Host {
  public:
-  Host() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  explicit Host(const BackendFactory& factory)
+      : epoll_(epoll_create1(EPOLL_CLOEXEC)), backend_(factory.make(8)) {
     epoll_event event{.events = EPOLLIN, .data = {}};
     EXPECT_EQ(epoll_ctl(epoll_, EPOLL_CTL_ADD, executor_->fd(), &event), 0);
   }
@@ -72,7 +73,7 @@ class Host {
 
  private:
   const int epoll_;
-  std::unique_ptr<UringBackend> backend_ = MakeUring({.capacity = 8, .ring = {.entries = 8}});
+  std::unique_ptr<Backend> backend_;
   std::unique_ptr<Executor> executor_ = std::make_unique<Executor>(*backend_, ExecutorOptions());
   const TestArena arena_{size_t{1} << 20};
   std::unique_ptr<ShardIo> io_ = std::make_unique<ShardIo>(*backend_, *executor_, arena_.bytes(),
@@ -80,13 +81,15 @@ class Host {
   int waits_ = 0;
 };
 
+class PumpTest : public testing::TestWithParam<BackendFactory> {};
+
 Task<> SleepAndNote(std::chrono::nanoseconds duration, Log* log, std::string name) {
   co_await Sleep(duration);
   log->push_back(name);
 }
 
-TEST(UringPumpTest, ATimerWakesTheHostAndALaterOneDoesToo) {
-  Host host;
+TEST_P(PumpTest, ATimerWakesTheHostAndALaterOneDoesToo) {
+  Host host(GetParam());
   Log log;
   host.Call([&] {
     host.executor().Spawn(SleepAndNote(std::chrono::milliseconds(30), &log, "30"));
@@ -97,8 +100,8 @@ TEST(UringPumpTest, ATimerWakesTheHostAndALaterOneDoesToo) {
   EXPECT_GE(host.waits(), 2);
 }
 
-TEST(UringPumpTest, AnEarlierTimerThanTheOneThatItWaitsForWakesTheHost) {
-  Host host;
+TEST_P(PumpTest, AnEarlierTimerThanTheOneThatItWaitsForWakesTheHost) {
+  Host host(GetParam());
   Log log;
   host.Call([&] {
     host.executor().Spawn(SleepAndNote(std::chrono::hours(1), &log, "never"));
@@ -110,8 +113,8 @@ TEST(UringPumpTest, AnEarlierTimerThanTheOneThatItWaitsForWakesTheHost) {
   EXPECT_THAT(log, ElementsAre("1", "5"));
 }
 
-TEST(UringPumpTest, ACallFromAnotherThreadWakesTheHost) {
-  Host host;
+TEST_P(PumpTest, ACallFromAnotherThreadWakesTheHost) {
+  Host host(GetParam());
   Log log;
   for (size_t round = 1; round <= 20; ++round) {
     std::thread caller([&] {
@@ -141,9 +144,9 @@ Task<> WriteAndRead(ShardIo* io, std::string path, Log* log) {
   log->push_back("done");
 }
 
-TEST(UringPumpTest, CompletionsWakeTheHost) {
+TEST_P(PumpTest, CompletionsWakeTheHost) {
   const TestDirectory directory;
-  Host host;
+  Host host(GetParam());
   Log log;
   host.Call([&] { host.executor().Spawn(WriteAndRead(&host.io(), directory.File("x"), &log)); });
   host.RunUntil(log, 1);
@@ -170,8 +173,8 @@ void PumpUntilIdle(Executor& executor) {
   ASSERT_EQ(outcome, PumpOutcome::kIdle);
 }
 
-TEST(UringPumpTest, TheDescriptorIsReadableFromTheCallToThePumpAndNoLonger) {
-  Host host;
+TEST_P(PumpTest, TheDescriptorIsReadableFromTheCallToThePumpAndNoLonger) {
+  Host host(GetParam());
   const int fd = host.executor().fd();
   PumpUntilIdle(host.executor());
   Log log;
@@ -186,8 +189,24 @@ TEST(UringPumpTest, TheDescriptorIsReadableFromTheCallToThePumpAndNoLonger) {
   EXPECT_FALSE(IsReadable(fd, 0));
 }
 
-TEST(UringPumpTest, ADescriptorOfAnIdleShardStaysSilentAfterATimer) {
-  Host host;
+// As Runtime::ShardFd may be used only after the first PumpShard.
+TEST_P(PumpTest, NothingIsLostThatCameBeforeTheDescriptorWasAskedFor) {
+  const std::unique_ptr<Backend> backend = GetParam().make(8);
+  Executor executor(*backend, ExecutorOptions());
+  PumpUntilIdle(executor);
+  Log log;
+  std::thread([&] {
+    EXPECT_EQ(CallOn(executor, [&] { log.emplace_back("called"); }), CallOutcome::kAccepted);
+  }).join();
+  EXPECT_TRUE(IsReadable(executor.fd(), kLostMs));
+  while (log.empty()) PumpUntilIdle(executor);
+  EXPECT_FALSE(IsReadable(executor.fd(), 0));
+  executor.RequestStop();
+  EXPECT_EQ(executor.Pump(1'000'000), PumpOutcome::kStopped);
+}
+
+TEST_P(PumpTest, ADescriptorOfAnIdleShardStaysSilentAfterATimer) {
+  Host host(GetParam());
   Log log;
   host.Call(
       [&] { host.executor().Spawn(SleepAndNote(std::chrono::milliseconds(2), &log, "slept")); });
@@ -197,8 +216,8 @@ TEST(UringPumpTest, ADescriptorOfAnIdleShardStaysSilentAfterATimer) {
   EXPECT_FALSE(IsReadable(host.executor().fd(), 20));
 }
 
-TEST(UringPumpTest, AStopFromAnotherThreadWakesTheHost) {
-  Host host;
+TEST_P(PumpTest, AStopFromAnotherThreadWakesTheHost) {
+  Host host(GetParam());
   PumpUntilIdle(host.executor());
   std::thread stopper([&] { host.executor().RequestStop(); });
   EXPECT_TRUE(IsReadable(host.executor().fd(), kLostMs));
@@ -206,8 +225,8 @@ TEST(UringPumpTest, AStopFromAnotherThreadWakesTheHost) {
   EXPECT_EQ(host.executor().Pump(1'000'000), PumpOutcome::kStopped);
 }
 
-TEST(UringPumpTest, AHostLendsOneThreadToSeveralShards) {
-  std::array<Host, 2> hosts;
+TEST_P(PumpTest, AHostLendsOneThreadToSeveralShards) {
+  std::array<Host, 2> hosts = {Host(GetParam()), Host(GetParam())};
   Log log;
   std::array<pollfd, 2> descriptors{};
   for (size_t i = 0; i < hosts.size(); ++i) {
@@ -243,21 +262,26 @@ std::array<std::pair<void (*)(int), int>, 65> Handlers() {
   return handlers;
 }
 
-TEST(UringPumpTest, TakesNoThreadAndNoSignalOfItsHost) {
+TEST_P(PumpTest, TakesNoSignalOfItsHostAndLeavesNoThread) {
   const int threads = CountThreads();
   const auto handlers = Handlers();
   {
-    Host host;
+    Host host(GetParam());
     Log log;
     host.Call(
         [&] { host.executor().Spawn(SleepAndNote(std::chrono::milliseconds(2), &log, "slept")); });
     host.RunUntil(log, 1);
-    EXPECT_EQ(CountThreads(), threads);
+    if (!GetParam().uses_threads) {
+      EXPECT_EQ(CountThreads(), threads);
+    }
     EXPECT_EQ(Handlers(), handlers);
   }
   EXPECT_TRUE(ThreadsFallTo(threads));
   EXPECT_EQ(Handlers(), handlers);
 }
+
+INSTANTIATE_TEST_SUITE_P(Backends, PumpTest, testing::ValuesIn(ConformingBackends()),
+                         [](const auto& parameter) { return parameter.param.name; });
 
 }  // namespace
 }  // namespace ioengine
