@@ -250,8 +250,8 @@ int32_t RunBlockingCall(IoCommand& command, const std::atomic<bool>& cancelled) 
     case IoOpcode::kLock:
       return Lock(request);
     case IoOpcode::kStat:
-      return Result(
-          ::statx(request.fd, "", AT_EMPTY_PATH, StatxMask(), PrepareStatx(*command.path)));
+      return Result(::statx(request.fd, command.path->path.c_str(), StatxFlags(*command.path),
+                            StatxMask(), PrepareStatx(*command.path)));
     case IoOpcode::kList:
       return List(request, *command.path, cancelled);
     case IoOpcode::kClose:

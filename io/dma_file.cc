@@ -11,54 +11,33 @@
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/io/io_error.h"
+#include "ioengine/io/path_command.h"
 #include "ioengine/sched/check.h"
 
 namespace ioengine {
 namespace {
-
-static_assert(kCurrentDirectory == AT_FDCWD);
 
 // What O_DIRECT needs on every file system when the kernel (before 6.1) does not tell.
 constexpr uint32_t kSafeAlignmentBytes = 4096;
 // read(2) and write(2) move no more than this at once (MAX_RW_COUNT); also keeps results in int32.
 constexpr size_t kMaxTransferBytes = 0x7ffff000;
 
-int OpenFlags(const DmaFileOptions& options) {
+using Direct = DmaFileOptions::Direct;
+
+int OpenFlags(const DmaFileOptions& options, bool direct) {
   int flags = O_CLOEXEC | O_NOCTTY;
   flags |= options.access == DmaFileOptions::Access::kReadOnly ? O_RDONLY : O_RDWR;
   if (options.create != DmaFileOptions::Create::kNever) flags |= O_CREAT;
   if (options.create == DmaFileOptions::Create::kMustBeNew) flags |= O_EXCL;
-  if (options.direct) flags |= O_DIRECT;
+  if (direct) flags |= O_DIRECT;
   return flags;
 }
 
-IoCommand PathCommand(IoOpcode opcode, std::string path) {
-  IoCommand command;
-  command.request.opcode = opcode;
-  command.request.fd = kCurrentDirectory;
-  command.path = std::make_unique<PathArguments>();
-  command.path->path = std::move(path);
-  return command;
-}
-
-absl::Status OpenError(const std::string& path, const DmaFileOptions& options, absl::Status error,
-                       int32_t result) {
-  // open(2): EINVAL with O_DIRECT means that the file or its file system does not support it.
-  if (result == -EINVAL && options.direct) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "open ", path, ": it refuses O_DIRECT, as directories and some file systems do; keep the ",
-        "data in a regular file on ext4 or XFS or on a block device, or open it with ",
-        "DmaFileOptions::direct = false"));
-  }
-  return error;
-}
-
-// The kernel takes a path to end at its first NUL: it would open, or remove, another file.
-absl::Status CheckPath(const char* operation, const std::string& path) {
-  if (path.find('\0') == std::string::npos) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(operation, " ", path.c_str(),
-                                                 ": the path goes on after a NUL character, which "
-                                                 "no file name can hold"));
+absl::Status DirectError(const std::string& path) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "open ", path, ": it refuses O_DIRECT, as directories and some file systems do; keep the ",
+      "data in a regular file on ext4 or XFS or on a block device, or open it with ",
+      "DmaFileOptions::Direct::kIfPossible, which takes the page cache instead"));
 }
 
 void SetAlignment(OpenFile& file, const FileStat& stat) {
@@ -107,29 +86,61 @@ class CloseAwaiter final : public CloseListener {
 }  // namespace
 
 Task<absl::StatusOr<DmaFile>> DmaFile::Open(ShardIo& io, std::string path, DmaFileOptions options) {
+  return OpenAt(io, FileRef(), path, path, options);
+}
+
+Task<absl::StatusOr<DmaFile>> DmaFile::OpenAt(ShardIo& io, FileRef directory, std::string path,
+                                              std::string display_path, DmaFileOptions options) {
   if (absl::Status status = CheckPath("open", path); !status.ok()) co_return status;
   FileRef file = io.files().Reserve();
   if (!file) {
     co_return absl::ResourceExhaustedError(
-        absl::StrCat("open ", path, ": the shard has ", io.files().capacity(),
+        absl::StrCat("open ", display_path, ": the shard has ", io.files().capacity(),
                      " files open already; close some or raise max_open_files"));
   }
-  file->path = path;
+  file->path = std::move(display_path);
+  file->is_direct = options.direct != Direct::kNever;
 
-  IoCommand command = PathCommand(IoOpcode::kOpen, std::move(path));
-  command.path->open_flags = OpenFlags(options);
-  command.path->mode = 0600;
-  command.file = file.Share();
-  StatusAwaiter open(io.queue(), std::move(command));
-  if (absl::Status status = co_await open; !status.ok()) {
-    co_return OpenError(file->path, options, std::move(status), open.result());
+  for (;;) {
+    IoCommand command = PathCommand(IoOpcode::kOpen, path);
+    if (directory) {
+      command.request.fd = directory->fd;
+      command.path->directory_file = directory.Share();
+      command.path->beneath = true;
+    }
+    command.path->open_flags = OpenFlags(options, file->is_direct);
+    command.path->mode = 0600;
+    command.file = file.Share();
+    StatusAwaiter open(io.queue(), std::move(command));
+    absl::Status status = co_await open;
+    if (status.ok()) break;
+    // open(2): EINVAL with O_DIRECT means that the file or its file system does not support it.
+    const bool refused = open.result() == -EINVAL && file->is_direct;
+    if (!refused) {
+      // Beneath a directory `path` is one name: it is a link itself.
+      if (directory && open.result() == -ELOOP) {
+        co_return absl::InvalidArgumentError(
+            absl::StrCat("open ", file->path, ": it is a symbolic link"));
+      }
+      co_return directory ? IoError(-open.result(), absl::StrCat("open ", file->path)) : status;
+    }
+    if (options.direct == Direct::kRequired) co_return DirectError(file->path);
+    file->is_direct = false;
+    // A new file may be there already: the kernel makes it before it refuses.
+    if (options.create == DmaFileOptions::Create::kMustBeNew) {
+      options.create = DmaFileOptions::Create::kIfMissing;
+    }
   }
 
   DmaFile result(io, std::move(file));
-  if (options.direct) {
+  if (options.direct != Direct::kNever) {
     absl::StatusOr<FileStat> stat = co_await result.Stat();
     if (!stat.ok()) co_return stat.status();
-    SetAlignment(*result.file_, *stat);
+    if (stat->kind == FileKind::kDirectory) {
+      co_return absl::FailedPreconditionError(
+          absl::StrCat("open ", result.path(), ": it is a directory; see FileSystem"));
+    }
+    if (result.is_direct()) SetAlignment(*result.file_, *stat);
   }
   const int index = io.files().IndexOf(*result.file_);
   if (io.backend().RegisterFile(index, result.file_->fd)) {
@@ -138,21 +149,24 @@ Task<absl::StatusOr<DmaFile>> DmaFile::Open(ShardIo& io, std::string path, DmaFi
   co_return result;
 }
 
-SizeAwaiter DmaFile::Read(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes) const {
-  if (!TransferIsValid(offset_bytes, buffer, size_bytes)) [[unlikely]] {
-    return SizeAwaiter(io_->queue(), TransferError("read", offset_bytes, buffer, size_bytes));
+SizeAwaiter DmaFile::Read(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes,
+                          size_t to_bytes) const {
+  const Transfer transfer{offset_bytes, buffer, size_bytes, to_bytes};
+  if (!IsValid(transfer)) [[unlikely]] {
+    return SizeAwaiter(io_->queue(), TransferError("read", transfer));
   }
-  return SizeAwaiter(io_->queue(),
-                     TransferCommand(IoOpcode::kRead, offset_bytes, buffer, size_bytes));
+  return SizeAwaiter(io_->queue(), TransferCommand(IoOpcode::kRead, transfer));
 }
 
 StatusAwaiter DmaFile::Write(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes,
                              WriteOptions options) const {
-  if (!TransferIsValid(offset_bytes, buffer, size_bytes)) [[unlikely]] {
-    return StatusAwaiter(io_->queue(), TransferError("write", offset_bytes, buffer, size_bytes));
+  const Transfer transfer{offset_bytes, buffer, size_bytes, options.from_bytes};
+  if (!IsValid(transfer)) [[unlikely]] {
+    return StatusAwaiter(io_->queue(), TransferError("write", transfer));
   }
-  IoCommand command = TransferCommand(IoOpcode::kWrite, offset_bytes, buffer, size_bytes);
+  IoCommand command = TransferCommand(IoOpcode::kWrite, transfer);
   if (options.durable) command.request.flags |= kIoDsync;
+  if (options.then_sync) command.request.flags |= kIoThenSync;
   return StatusAwaiter(io_->queue(), std::move(command));
 }
 
@@ -162,10 +176,47 @@ StatusAwaiter DmaFile::Fdatasync() const {
 }
 
 StatusAwaiter DmaFile::Preallocate(uint64_t offset_bytes, uint64_t size_bytes) const {
-  IoCommand command = FileCommand(IoOpcode::kAllocate);
+  return OnRange(IoOpcode::kAllocate, offset_bytes, size_bytes);
+}
+
+StatusAwaiter DmaFile::Punch(uint64_t offset_bytes, uint64_t size_bytes) const {
+  return OnRange(IoOpcode::kPunch, offset_bytes, size_bytes);
+}
+
+StatusAwaiter DmaFile::Truncate(uint64_t size_bytes) const {
+  return OnRange(IoOpcode::kTruncate, 0, size_bytes);
+}
+
+StatusAwaiter DmaFile::SetExtentHint(uint64_t size_bytes) const {
+  return OnRange(IoOpcode::kExtentHint, 0, size_bytes);
+}
+
+StatusAwaiter DmaFile::OnRange(IoOpcode opcode, uint64_t offset_bytes, uint64_t range_bytes) const {
+  IoCommand command = FileCommand(opcode);
+  command.request.offset_bytes = offset_bytes;
+  command.request.range_bytes = range_bytes;
+  return StatusAwaiter(io_->queue(), std::move(command));
+}
+
+StatusAwaiter DmaFile::Advise(uint64_t offset_bytes, uint64_t size_bytes, IoAdvice advice) const {
+  IoCommand command = FileCommand(IoOpcode::kAdvise);
   command.request.offset_bytes = offset_bytes;
   command.request.range_bytes = size_bytes;
+  command.request.argument = static_cast<uint8_t>(advice);
   return StatusAwaiter(io_->queue(), std::move(command));
+}
+
+Task<absl::Status> DmaFile::Lock(IoLock lock) const {
+  IoCommand command = FileCommand(IoOpcode::kLock);
+  command.request.argument = static_cast<uint8_t>(lock);
+  const std::string path = file_->path;
+  StatusAwaiter awaiter(io_->queue(), std::move(command));
+  absl::Status status = co_await awaiter;
+  if (awaiter.result() == -EBUSY) {
+    co_return absl::UnavailableError(
+        absl::StrCat("lock ", path, ": somebody else who has the file open holds its lock"));
+  }
+  co_return status;
 }
 
 Task<absl::StatusOr<FileStat>> DmaFile::Stat() const {
@@ -193,45 +244,56 @@ void DmaFile::CheckOpen() const {
   IOENGINE_CHECK(is_open(), "I/O on a DmaFile that is closed or was moved from");
 }
 
-bool DmaFile::TransferIsValid(uint64_t offset_bytes, const DmaBuffer& buffer,
-                              size_t size_bytes) const {
+bool DmaFile::IsValid(const Transfer& transfer) const {
   CheckOpen();
-  const uint64_t misaligned = (offset_bytes | size_bytes) & (file_->offset_alignment_bytes - 1);
-  return misaligned == 0 && size_bytes <= buffer.size_bytes() && size_bytes > 0 &&
-         size_bytes <= kMaxTransferBytes && offset_bytes <= INT64_MAX - kMaxTransferBytes;
+  const size_t buffer_bytes = transfer.buffer.size_bytes();
+  const uint64_t misaligned =
+      ((transfer.offset_bytes | transfer.size_bytes) & (file_->offset_alignment_bytes - 1)) |
+      (transfer.at_bytes & (file_->memory_alignment_bytes - 1));
+  return misaligned == 0 && transfer.at_bytes <= buffer_bytes &&
+         transfer.size_bytes <= buffer_bytes - transfer.at_bytes && transfer.size_bytes > 0 &&
+         transfer.size_bytes <= kMaxTransferBytes &&
+         transfer.offset_bytes <= INT64_MAX - kMaxTransferBytes;
 }
 
-absl::Status DmaFile::TransferError(const char* operation, uint64_t offset_bytes,
-                                    const DmaBuffer& buffer, size_t size_bytes) const {
+absl::Status DmaFile::TransferError(const char* operation, const Transfer& transfer) const {
+  const size_t size_bytes = transfer.size_bytes;
+  const size_t buffer_bytes = transfer.buffer.size_bytes();
   const std::string what = absl::StrCat(operation, " ", file_->path, " (", size_bytes,
-                                        " bytes at offset ", offset_bytes, "): ");
-  if (size_bytes > buffer.size_bytes()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, "the buffer has only ", buffer.size_bytes(), " bytes"));
+                                        " bytes at offset ", transfer.offset_bytes, "): ");
+  if (transfer.at_bytes > buffer_bytes || size_bytes > buffer_bytes - transfer.at_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, "the buffer has only ", buffer_bytes, " bytes",
+        transfer.at_bytes == 0 ? ""
+                               : absl::StrCat(", and ", transfer.at_bytes, " of it are skipped")));
   }
   if (size_bytes == 0 || size_bytes > kMaxTransferBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat(what, "the size must be 1 to ", kMaxTransferBytes, " bytes"));
   }
-  if (offset_bytes > INT64_MAX - kMaxTransferBytes) {
+  if (transfer.offset_bytes > INT64_MAX - kMaxTransferBytes) {
     return absl::InvalidArgumentError(absl::StrCat(what, "the offset is too large for a file"));
+  }
+  if ((transfer.at_bytes & (file_->memory_alignment_bytes - 1)) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        what, "the place in the buffer is ", transfer.at_bytes, "; it must be a multiple of ",
+        file_->memory_alignment_bytes, " bytes for direct I/O on this file"));
   }
   return absl::InvalidArgumentError(
       absl::StrCat(what, "offset and size of direct I/O on this file must be multiples of ",
                    file_->offset_alignment_bytes, " bytes"));
 }
 
-IoCommand DmaFile::TransferCommand(IoOpcode opcode, uint64_t offset_bytes, const DmaBuffer& buffer,
-                                   size_t size_bytes) const {
+IoCommand DmaFile::TransferCommand(IoOpcode opcode, const Transfer& transfer) const {
   IoCommand command = FileCommand(opcode);
   command.request.flags = kIoWhole;
   command.request.alignment_shift =
       static_cast<uint8_t>(std::countr_zero(file_->offset_alignment_bytes));
-  command.request.registered_buffer = buffer.registered_index();
-  command.request.size_bytes = static_cast<uint32_t>(size_bytes);
-  command.request.offset_bytes = offset_bytes;
-  command.request.data = buffer.data();
-  command.buffer = buffer.Share();
+  command.request.registered_buffer = transfer.buffer.registered_index();
+  command.request.size_bytes = static_cast<uint32_t>(transfer.size_bytes);
+  command.request.offset_bytes = transfer.offset_bytes;
+  command.request.data = transfer.buffer.data() + transfer.at_bytes;
+  command.buffer = transfer.buffer.Share();
   return command;
 }
 

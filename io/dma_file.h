@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,14 +28,45 @@ struct DmaFileOptions {
 
   Access access = Access::kReadOnly;
   Create create = Create::kNever;
-  // Bypass the page cache (O_DIRECT). Off: for files that refuse it, such as /dev/null.
-  bool direct = true;
+  enum class Direct : uint8_t {
+    // Bypass the page cache (O_DIRECT). A file that refuses it (those of tmpfs and of some FUSE
+    // file
+    // systems do, and /dev/null) is used through the page cache: `DmaFile::is_direct()` tells.
+    kIfPossible,
+    kRequired,  // FailedPrecondition when it is refused
+    kNever,
+  };
+  Direct direct = Direct::kIfPossible;
 };
 
 struct WriteOptions {
   // Complete only when these bytes, and the metadata to find them, would survive a power cut
   // (RWF_DSYNC). Says nothing about writes before this one.
   bool durable = false;
+  // Then make all that was written to the file before durable too, as Fdatasync does, in the same
+  // operation.
+  bool then_sync = false;
+  // Where in the buffer the bytes begin.
+  size_t from_bytes = 0;
+};
+
+// A part of a file. Any alignment.
+struct FileRange {
+  uint64_t offset_bytes = 0;
+  size_t size_bytes = 0;
+};
+
+// Bytes of a file, where the device put them. Keeps their buffer, which others may share.
+struct FileBytes {
+  DmaBuffer buffer;
+  std::span<const std::byte> bytes;
+};
+
+struct ReadManyOptions {
+  // Ranges are read together when so much lies between them at most (it is read and not used) …
+  size_t max_gap_bytes = 4096;
+  // … and the whole is not larger than this.
+  size_t max_merged_bytes = size_t{128} << 10;
 };
 
 // An open file. Move-only. I/O on one that is closed, moved from or default-constructed is a
@@ -58,14 +91,26 @@ class DmaFile {
   // Closes in the background once no operation is in flight. No sync, and errors are not seen.
   ~DmaFile() = default;
 
-  // Reads `size_bytes` at `offset_bytes` into the front of `buffer`. Gives the number of bytes
-  // read, smaller than `size_bytes` only at the end of the file.
-  // Units: offset and size are multiples of offset_alignment_bytes().
+  // Reads `size_bytes` at `offset_bytes` into `buffer`, `to_bytes` behind its front. Gives the
+  // number of bytes read, smaller than `size_bytes` only at the end of the file.
+  // Units: offset and size are multiples of offset_alignment_bytes(), `to_bytes` of
+  // memory_alignment_bytes().
   // Errors: InvalidArgument (alignment, a buffer that is too small), ResourceExhausted, Internal
   // (the device failed).
-  SizeAwaiter Read(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes) const;
+  SizeAwaiter Read(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes,
+                   size_t to_bytes = 0) const;
 
-  // Writes the first `size_bytes` of `buffer` at `offset_bytes`: all, or an error. The buffer's
+  // Reads a range of any alignment, through a window around it that is aligned; copies nothing.
+  // Gives fewer bytes only at the end of the file. Errors: those of Read and AllocateBuffer.
+  Task<absl::StatusOr<FileBytes>> ReadRange(FileRange range) const;
+
+  // The same for many ranges, at most 65536, in any order, at once; result i is that of ranges[i].
+  // Neighbours are read by one operation and share its buffer, so a result that is kept keeps the
+  // others' memory too. Gives the first error, if there is one, once no read is in flight.
+  Task<absl::StatusOr<std::vector<FileBytes>>> ReadMany(std::vector<FileRange> ranges,
+                                                        ReadManyOptions options = {}) const;
+
+  // Writes `size_bytes` of `buffer` at `offset_bytes`: all, or an error. The buffer's
   // bytes must not change until the write completed.
   // Units, Errors: as for Read. ResourceExhausted also when the disk is full.
   StatusAwaiter Write(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes,
@@ -81,6 +126,25 @@ class DmaFile {
   // Errors: ResourceExhausted (no space), Unimplemented (the file system cannot).
   StatusAwaiter Preallocate(uint64_t offset_bytes, uint64_t size_bytes) const;
 
+  // Gives the disk space of [offset, offset + size) back, as far as whole blocks go; the range
+  // reads as zeros, the file's size stays. Errors: Unimplemented (the file system cannot).
+  StatusAwaiter Punch(uint64_t offset_bytes, uint64_t size_bytes) const;
+
+  // Cuts the file to `size_bytes`, or extends it by zeros that take no space.
+  StatusAwaiter Truncate(uint64_t size_bytes) const;
+
+  // Has the file system reserve space in extents of `size_bytes` (XFS), so that a file that grows
+  // by small writes stays in few pieces. Errors: Unimplemented (the file system has no such hint).
+  StatusAwaiter SetExtentHint(uint64_t size_bytes) const;
+
+  // Tells the kernel what the range is going to be used for; of use for files that are not direct.
+  StatusAwaiter Advise(uint64_t offset_bytes, uint64_t size_bytes, IoAdvice advice) const;
+
+  // Takes the file's advisory lock, or gives it back (kNone); never waits for it. Held until then,
+  // or until the file is closed, against everybody who opened the file, in this process too.
+  // Errors: Unavailable when another holds it.
+  Task<absl::Status> Lock(IoLock lock) const;
+
   // Size (0 for a block device), type and alignments, as of now. Errors: those of statx(2).
   Task<absl::StatusOr<FileStat>> Stat() const;
 
@@ -92,23 +156,39 @@ class DmaFile {
   bool is_open() const { return static_cast<bool>(file_); }
   // Of an open file:
   const std::string& path() const { return file_->path; }
-  // 1 for files that are not opened with O_DIRECT.
+  // Whether it bypasses the page cache.
+  bool is_direct() const { return file_->is_direct; }
+  // 1 for files that do not.
   uint32_t offset_alignment_bytes() const { return file_->offset_alignment_bytes; }
   uint32_t memory_alignment_bytes() const { return file_->memory_alignment_bytes; }
   // Whether the backend has it in its table of registered files.
   bool registered() const { return file_->registered_index >= 0; }
 
  private:
+  friend class FileSystem;
+
   DmaFile(ShardIo& io, FileRef file) : io_(&io), file_(std::move(file)) {}
 
+  // Opens `path` beneath `directory`; or relative to the working directory, if that is empty.
+  static Task<absl::StatusOr<DmaFile>> OpenAt(ShardIo& io, FileRef directory, std::string path,
+                                              std::string display_path, DmaFileOptions options);
+
   void CheckOpen() const;
-  bool TransferIsValid(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes) const;
-  // Why TransferIsValid said no.
-  absl::Status TransferError(const char* operation, uint64_t offset_bytes, const DmaBuffer& buffer,
-                             size_t size_bytes) const;
-  IoCommand TransferCommand(IoOpcode opcode, uint64_t offset_bytes, const DmaBuffer& buffer,
-                            size_t size_bytes) const;
+  // What is moved: bytes of `buffer` from `at_bytes` on.
+  struct Transfer {
+    uint64_t offset_bytes;
+    const DmaBuffer& buffer;
+    size_t size_bytes;
+    size_t at_bytes;
+  };
+  bool IsValid(const Transfer& transfer) const;
+  // Why IsValid said no.
+  absl::Status TransferError(const char* operation, const Transfer& transfer) const;
+  IoCommand TransferCommand(IoOpcode opcode, const Transfer& transfer) const;
   IoCommand FileCommand(IoOpcode opcode) const;
+  StatusAwaiter OnRange(IoOpcode opcode, uint64_t offset_bytes, uint64_t range_bytes) const;
+
+  static Task<absl::Status> ReadInto(const DmaFile& file, FileRange window, FileBytes* result);
 
   ShardIo* io_ = nullptr;
   FileRef file_;

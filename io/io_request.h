@@ -26,7 +26,7 @@ enum class IoOpcode : uint8_t {
   kAdvise,      // fd, offset, range, argument: an IoAdvice      → 0
   kExtentHint,  // fd, range: reserve space in extents so large  → 0
   kLock,        // fd, argument: an IoLock                       → 0; EBUSY: another holds it
-  kStat,        // fd; fills path->stat                          → 0
+  kStat,        // fd, or path relative to it (a link itself); fills path->stat → 0
   kList,        // fd of a directory; fills path->entries        → 0
   kClose,       // fd                                            → 0
   // Of names, relative to the directory fd, or to kCurrentDirectory.
@@ -94,6 +94,10 @@ struct PathArguments {
   std::string path;
   std::string new_path;
   int new_directory = kCurrentDirectory;  // of new_path
+  // The directories that `fd` and `new_directory` are the descriptors of, if they are files of the
+  // shard: they stay open until the completion.
+  FileRef directory_file;
+  FileRef new_directory_file;
   int open_flags = 0;
   uint32_t mode = 0;
   // Open: below the directory fd and nowhere else, without following any link. What leads out of

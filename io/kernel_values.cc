@@ -89,6 +89,10 @@ open_how* PrepareOpenHow(PathArguments& path, int open_flags) {
   return how;
 }
 
+int StatxFlags(const PathArguments& path) {
+  return path.path.empty() ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
+}
+
 struct statx* PrepareStatx(PathArguments& path) {
   return ::new (path.scratch) struct statx();
 }

@@ -29,6 +29,7 @@ open_how* PrepareOpenHow(PathArguments& path, int open_flags);
 // Of kStat: where statx puts its result, which lies in the scratch of `path`; and what to ask for.
 struct statx* PrepareStatx(PathArguments& path);
 unsigned StatxMask();
+int StatxFlags(const PathArguments& path);
 
 // Of kList: has the scratch of `path` hold `entries` until TakeResults.
 void KeepEntries(PathArguments& path, std::unique_ptr<std::vector<DirectoryEntry>> entries);

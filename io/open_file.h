@@ -31,7 +31,8 @@ struct OpenFile {
   int fd = -1;
   int registered_index = -1;  // in the backend, or -1
   uint32_t references = 0;
-  // 1 where the file is not opened with O_DIRECT.
+  bool is_direct = false;  // opened with O_DIRECT
+  // 1 where it is not.
   uint32_t memory_alignment_bytes = 1;
   uint32_t offset_alignment_bytes = 1;
   CloseListener* close_listener = nullptr;

@@ -42,6 +42,11 @@ class ShardIo final : private FileCloser {
     return buffers_.Allocate(size_bytes);
   }
 
+  // How many bytes were copied between users' memory and buffers: by ReadExactly and Append of the
+  // sequential reader and writer, and by nothing else here.
+  uint64_t bytes_copied() const { return bytes_copied_; }
+  void CountCopy(size_t size_bytes) { bytes_copied_ += size_bytes; }
+
   Backend& backend() { return backend_; }
   IoQueue& queue() { return queue_; }
   DmaBufferPool& buffers() { return buffers_; }
@@ -58,6 +63,7 @@ class ShardIo final : private FileCloser {
   DmaBufferPool buffers_;
   IoQueue queue_;
   FileTable files_;
+  uint64_t bytes_copied_ = 0;
 };
 
 }  // namespace ioengine

@@ -43,7 +43,8 @@ void PreparePath(IoCommand& command, io_uring_sqe& sqe) {
       }
       return;
     case IoOpcode::kStat:
-      io_uring_prep_statx(&sqe, request.fd, "", AT_EMPTY_PATH, StatxMask(), PrepareStatx(path));
+      io_uring_prep_statx(&sqe, request.fd, path.path.c_str(), StatxFlags(path), StatxMask(),
+                          PrepareStatx(path));
       return;
     case IoOpcode::kRemove:
       io_uring_prep_unlinkat(&sqe, request.fd, path.path.c_str(), RemoveFlags(request));

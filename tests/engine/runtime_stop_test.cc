@@ -37,7 +37,8 @@ Task<> YieldForEver(Shard& shard) {
 // Reads from a pipe into which nobody writes.
 Task<absl::Status> ReadForEver(Shard& shard, std::string fifo, std::atomic<int>* reading) {
   auto file = co_await DmaFile::Open(
-      shard.io(), fifo, {.access = DmaFileOptions::Access::kReadWrite, .direct = false});
+      shard.io(), fifo,
+      {.access = DmaFileOptions::Access::kReadWrite, .direct = DmaFileOptions::Direct::kNever});
   if (!file.ok()) co_return file.status();
   auto buffer = shard.io().AllocateBuffer(4096);
   if (!buffer.ok()) co_return buffer.status();

@@ -122,8 +122,8 @@ Task<> FillUp(ShardIo* io, std::string path, absl::Status* full) {
 
 // A full device without a file system: for processes that may not mount one.
 Task<> WriteToFullDevice(ShardIo* io, absl::Status* full) {
-  auto file =
-      co_await DmaFile::Open(*io, "/dev/full", {.access = Access::kReadWrite, .direct = false});
+  auto file = co_await DmaFile::Open(
+      *io, "/dev/full", {.access = Access::kReadWrite, .direct = DmaFileOptions::Direct::kNever});
   IOENGINE_CO_ASSERT_OK(file);
   auto buffer = io->AllocateBuffer(4096);
   IOENGINE_CO_ASSERT_OK(buffer);

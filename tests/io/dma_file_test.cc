@@ -209,9 +209,11 @@ TEST_P(DmaFileTest, OpensThatFail) {
   shard_.Run(OpenFails(io, directory_.path(), kReadWrite, absl::StatusCode::kFailedPrecondition,
                        "Is a directory"));
   shard_.Run(OpenFails(io, directory_.path(), {}, absl::StatusCode::kFailedPrecondition,
-                       "refuses O_DIRECT, as directories"));
-  shard_.Run(OpenFails(io, "/proc/self/status", {}, absl::StatusCode::kFailedPrecondition,
-                       "direct = false"));
+                       "it is a directory"));
+  shard_.Run(OpenFails(io, directory_.path(), {.direct = DmaFileOptions::Direct::kRequired},
+                       absl::StatusCode::kFailedPrecondition, "refuses O_DIRECT, as directories"));
+  shard_.Run(OpenFails(io, "/proc/self/status", {.direct = DmaFileOptions::Direct::kRequired},
+                       absl::StatusCode::kFailedPrecondition, "Direct::kIfPossible"));
   WriteWholeFile(directory_.File("file"), "");
   shard_.Run(OpenFails(io, directory_.File("file/below"), {}, absl::StatusCode::kFailedPrecondition,
                        "Not a directory"));
@@ -232,7 +234,8 @@ TEST_P(DmaFileTest, RemovesThatFail) {
 }
 
 Task<> WithoutDirectIo(ShardIo* io, std::string path) {
-  auto file = co_await DmaFile::Open(*io, path, {.access = Access::kReadWrite, .direct = false});
+  auto file = co_await DmaFile::Open(
+      *io, path, {.access = Access::kReadWrite, .direct = DmaFileOptions::Direct::kNever});
   IOENGINE_CO_ASSERT_OK(file);
   EXPECT_EQ(file->offset_alignment_bytes(), 1u);
   auto buffer = io->AllocateBuffer(10);
@@ -247,6 +250,20 @@ TEST_P(DmaFileTest, WithoutDirectIoAnyOffsetWorks) {
   WriteWholeFile(directory_.File("x"), "0123456789");
   shard_.Run(WithoutDirectIo(&shard_.io(), directory_.File("x")));
   EXPECT_EQ(ReadWholeFile(directory_.File("x")), "012HELLO89");
+}
+
+Task<> ReadsAFileThatRefusesDirectIo(ShardIo* io) {
+  auto file = co_await DmaFile::Open(*io, "/proc/self/status", {});
+  IOENGINE_CO_ASSERT_OK(file);
+  EXPECT_FALSE(file->is_direct());
+  auto buffer = io->AllocateBuffer(100);
+  IOENGINE_CO_ASSERT_OK(buffer);
+  EXPECT_EQ((co_await file->Read(0, *buffer, 5)).value_or(0), 5u);
+  EXPECT_EQ(std::memcmp(buffer->data(), "Name:", 5), 0);
+}
+
+TEST_P(DmaFileTest, AFileThatRefusesDirectIoIsReadThroughThePageCache) {
+  shard_.Run(ReadsAFileThatRefusesDirectIo(&shard_.io()));
 }
 
 // More operations than the queue, the backend and the ring hold.

@@ -1,5 +1,7 @@
 // DmaFile over a scripted backend: who closes a descriptor, and when.
 
+#include <fcntl.h>
+
 #include <cerrno>
 #include <cstdint>
 #include <optional>
@@ -166,16 +168,44 @@ TEST_F(ScriptedFileTest, AnOpenThatFailsGivesItsSlotBack) {
   }
 }
 
+// The page cache instead; and a new file is there already when direct I/O is refused.
+TEST_F(ScriptedFileTest, WithoutDirectIoWhereThatIsRefused) {
+  backend_.TakeOver(IoOpcode::kOpen);
+  std::optional<absl::StatusOr<DmaFile>> opened;
+  Run({[&] {
+         executor_->Spawn(Open(io_.get(), "/data/x",
+                               {.access = DmaFileOptions::Access::kReadWrite,
+                                .create = DmaFileOptions::Create::kMustBeNew},
+                               &opened));
+       },
+       [&] { backend_.Finish(0, -EINVAL); },
+       [&] {
+         const int flags = backend_.Pending(0).command.path->open_flags;
+         EXPECT_EQ(flags & O_DIRECT, 0);
+         EXPECT_EQ(flags & (O_CREAT | O_EXCL), O_CREAT);
+         backend_.Finish(0, ScriptedBackend::kFirstFd);
+       }});
+  ASSERT_TRUE(opened.has_value() && opened->ok());
+  EXPECT_FALSE((*opened)->is_direct());
+  EXPECT_EQ((*opened)->offset_alignment_bytes(), 1u);
+}
+
 TEST_F(ScriptedFileTest, ARefusalOfDirectIoSaysWhatToDo) {
   backend_.TakeOver(IoOpcode::kOpen);
   std::optional<absl::StatusOr<DmaFile>> opened;
-  Run({[&] { executor_->Spawn(Open(io_.get(), "/data/x", {}, &opened)); },
+  Run({[&] {
+         executor_->Spawn(
+             Open(io_.get(), "/data/x", {.direct = DmaFileOptions::Direct::kRequired}, &opened));
+       },
        [&] { backend_.Finish(0, -EINVAL); }});
   EXPECT_EQ(opened->status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(opened->status().message()),
               HasSubstr("open /data/x: it refuses O_DIRECT"));
   opened.reset();
-  Run({[&] { executor_->Spawn(Open(io_.get(), "/data/x", {.direct = false}, &opened)); },
+  Run({[&] {
+         executor_->Spawn(
+             Open(io_.get(), "/data/x", {.direct = DmaFileOptions::Direct::kNever}, &opened));
+       },
        [&] { backend_.Finish(0, -EINVAL); }});
   EXPECT_EQ(opened->status().code(), absl::StatusCode::kInvalidArgument);
 }

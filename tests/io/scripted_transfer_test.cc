@@ -98,7 +98,7 @@ TEST_F(ScriptedTransferTest, WithoutRegistrationItUsesDescriptorAndPlainMemory) 
 }
 
 TEST_F(ScriptedTransferTest, WithoutDirectIoNothingIsAligned) {
-  OpenFile({.direct = false});
+  OpenFile({.direct = DmaFileOptions::Direct::kNever});
   EXPECT_EQ(file_.offset_alignment_bytes(), 1u);
   std::optional<absl::StatusOr<size_t>> result;
   Run({[&] { executor_->Spawn(Read(&file_, 3, Buffer(7), 7, &result)); },

@@ -62,7 +62,8 @@ Task<absl::StatusOr<ShardOutcome>> ShardRun::Run() {
   DmaFileOptions options;
   options.access = Writes(job_.workload) ? DmaFileOptions::Access::kReadWrite
                                          : DmaFileOptions::Access::kReadOnly;
-  options.direct = job_.workload != Workload::kNull;
+  options.direct = job_.workload == Workload::kNull ? DmaFileOptions::Direct::kNever
+                                                    : DmaFileOptions::Direct::kRequired;
   auto file = co_await DmaFile::Open(shard_.io(), job_.path, options);
   if (!file.ok()) co_return file.status();
   file_ = *std::move(file);
