@@ -57,6 +57,7 @@ class MeshPort::PeerTimer final : public Timer {
 MeshPort::MeshPort(ShardId id, size_t shard_count, const MeshOptions& options)
     : id_(id),
       options_(options),
+      presence_(std::make_shared<PortPresence>(id, *this)),
       // Each call has two of them at most, and the smallest call is larger than one. Where address
       // space is short (RLIMIT_AS), the calls are fewer.
       controls_(2 * options.max_call_bytes),
@@ -71,7 +72,9 @@ MeshPort::MeshPort(ShardId id, size_t shard_count, const MeshOptions& options)
   dirty_.reserve(shard_count);
 }
 
-MeshPort::~MeshPort() = default;
+MeshPort::~MeshPort() {
+  presence_->Stop();  // of a shard that was set up and never ran
+}
 
 void MeshPort::Connect(MeshPort& other) {
   Peer& peer = *peers_[other.id_];
@@ -87,6 +90,7 @@ void MeshPort::Attach(Executor& executor) {
   executor.memory()->Charge(ring_bytes());
   if (options_.peer_timeout_ns != 0) peer_timer_ = std::make_unique<PeerTimer>(*this);
   executor.AddPoller(*this);
+  presence_->Attach(executor);
   // Part of the one order that Wake relies on; and who wakes this shard sees the executor whole.
   attached_.store(&executor, std::memory_order_seq_cst);
 }
@@ -97,9 +101,9 @@ size_t MeshPort::ring_bytes() const {
   return bytes;
 }
 
-MeshPort& MeshPort::PortOf(ShardId id) {
+const std::shared_ptr<PortPresence>& MeshPort::PresenceOf(ShardId id) const {
   IOENGINE_CHECK(id < peers_.size(), "the mesh has no shard with this id");
-  return id == id_ ? *this : *peers_[id]->port;
+  return id == id_ ? presence_ : peers_[id]->port->presence_;
 }
 
 bool MeshPort::Watch(ShardId id, PeerWatcher& watcher) {
@@ -402,7 +406,18 @@ void MeshPort::Stopped() {
   EndTurn();
   for (const auto& peer : peers_) peer->gone = true;
   Unlink();
+  LetGoOfAll();
   TellStopped();
+}
+
+// What is borrowed may be destroyed on any thread from here on.
+void MeshPort::LetGoOfAll() {
+  while (turn_end_hooks_.TryPopFront() != nullptr) {
+  }
+  for (const auto& peer : peers_) {
+    while (peer->watchers.TryPopFront() != nullptr) {
+    }
+  }
 }
 
 void MeshPort::Abandon() {
@@ -412,7 +427,7 @@ void MeshPort::Abandon() {
 
 void MeshPort::TellStopped() {
   // Release: what this shard knows of its lanes and calls goes to the others.
-  stopped_.store(true, std::memory_order_release);
+  presence_->Stop();
   for (const auto& peer : peers_) {
     if (peer->id == id_) continue;
     peer->port->stops_.fetch_add(1, std::memory_order_seq_cst);
@@ -424,7 +439,7 @@ void MeshPort::LookForStoppedPeers() {
   stops_seen_ = stops_.load(std::memory_order_acquire);
   for (const auto& peer : peers_) {
     if (peer->id == id_ || peer->gone) continue;
-    if (peer->port->stopped_.load(std::memory_order_acquire)) TakeOver(*peer);
+    if (peer->port->presence_->has_stopped()) TakeOver(*peer);
   }
 }
 

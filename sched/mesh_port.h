@@ -15,6 +15,7 @@
 #include "ioengine/sched/mesh_call.h"
 #include "ioengine/sched/mesh_message.h"
 #include "ioengine/sched/message_ring.h"
+#include "ioengine/sched/port_presence.h"
 #include "ioengine/sched/runnable.h"
 #include "ioengine/sched/shard_id.h"
 #include "ioengine/sched/turn_poller.h"
@@ -93,11 +94,6 @@ class MeshPort final : public TurnPoller {
   Executor& executor() const { return *executor_; }
   // Instead of Attach: this shard will never run. Others get Unavailable. Any one thread.
   void Abandon();
-  // Whether the calling thread runs the shard of this port. Any thread.
-  bool IsHere() const {
-    const Executor* const executor = attached_.load(std::memory_order_acquire);
-    return executor != nullptr && executor == Executor::Current();
-  }
 
   // Calls `function(args…)` on shard `to`: `co_await port.SubmitTo(…)` gives its result. It is on
   // its way from here on, whether it is awaited or not, so several may be at once:
@@ -143,8 +139,8 @@ class MeshPort final : public TurnPoller {
   void CallAtEndOfTurn(TurnEndHook& hook) { turn_end_hooks_.PushBack(hook); }
   bool Watch(ShardId peer, PeerWatcher& watcher);
 
-  // The other end on shard `id`; for its shard.
-  MeshPort& PortOf(ShardId id);
+  // Whether the end on shard `id`, this one's or another (CHECK), is there to be used.
+  const std::shared_ptr<PortPresence>& PresenceOf(ShardId id) const;
 
   // For calls.
 
@@ -205,6 +201,7 @@ class MeshPort final : public TurnPoller {
   void Publish(Peer& peer);
   bool Wake();
 
+  void LetGoOfAll();
   void TellStopped();
   void LookForStoppedPeers();
   void TakeOver(Peer& peer);
@@ -217,6 +214,7 @@ class MeshPort final : public TurnPoller {
 
   const ShardId id_;
   const MeshOptions options_;
+  const std::shared_ptr<PortPresence> presence_;  // stopped: nothing more is taken or sent
   Executor* executor_ = nullptr;
   std::vector<std::unique_ptr<Peer>> peers_;             // by id; there is one for this shard too
   std::vector<Peer*> dirty_;                             // that something is to be published to
@@ -237,7 +235,6 @@ class MeshPort final : public TurnPoller {
 
   // Read by other shards: whom to wake; null before Attach.
   alignas(64) std::atomic<Executor*> attached_{nullptr};
-  std::atomic<bool> stopped_{false};  // nothing more is taken or sent
   // How many of the other shards have stopped.
   alignas(64) std::atomic<uint64_t> stops_{0};
 };

@@ -4,14 +4,25 @@
 
 namespace ioengine::internal {
 
-bool ChannelEnd::Wait(Runnable& task) {
-  IOENGINE_CHECK(port_.IsHere(),
+// The port of this end's shard, which is to be this thread's; null when it has stopped.
+MeshPort* ChannelEnd::Home() const {
+  if (home_->has_stopped()) [[unlikely]] {
+    return nullptr;
+  }
+  MeshPort* const port = home_->PortIfHere();
+  IOENGINE_CHECK(port != nullptr,
                  "an end of a channel between shards is used on another shard than its own");
+  return port;
+}
+
+bool ChannelEnd::Wait(Runnable& task) {
+  MeshPort* const port = Home();
+  if (port == nullptr) return false;
   IOENGINE_CHECK(!is_waited_for_, "two tasks wait for one end of a channel between shards");
   // What this side has done may be what the other one waits for.
   ShowNow();
   if (is_closed()) return false;
-  if (!PeerWatcher::linked() && !port_.Watch(other_.port_.id(), *this)) peer_is_gone_ = true;
+  if (!PeerWatcher::linked() && !port->Watch(other_.home_->id(), *this)) peer_is_gone_ = true;
   // It shows nothing more, and a note of it may have been lost.
   if (peer_is_gone_ || !Arm()) return false;
   is_waited_for_ = true;
@@ -29,11 +40,16 @@ bool ChannelEnd::Arm() {
   return !wait_.compare_exchange_strong(expected, WaitState::kIdle, std::memory_order_seq_cst);
 }
 
-void ChannelEnd::ShowNow() {
-  if (Share()) NotifyOther();
+void ChannelEnd::ShowAtEndOfTurn() {
+  if (MeshPort* const port = Home()) port->CallAtEndOfTurn(*this);
 }
 
-void ChannelEnd::NotifyOther() {
+void ChannelEnd::ShowNow() {
+  if (!Share()) return;
+  if (MeshPort* const port = Home()) NotifyOther(*port);
+}
+
+void ChannelEnd::NotifyOther(MeshPort& port) {
   if (other_.wait_.load(std::memory_order_seq_cst) != WaitState::kWaiting) return;
   WaitState expected = WaitState::kWaiting;
   if (!other_.wait_.compare_exchange_strong(expected, WaitState::kNoted,
@@ -41,21 +57,24 @@ void ChannelEnd::NotifyOther() {
     return;
   }
   AddReference();
-  port_.Send(other_.port_.id(), other_);
+  port.Send(other_.home_->id(), other_);
 }
 
 void ChannelEnd::Close() {
+  MeshPort* const port = home_->PortIfHere();
+  // A port that has stopped let go of them.
+  IOENGINE_CHECK(port != nullptr || (!TurnEndHook::linked() && !PeerWatcher::linked()),
+                 "an end of a channel between shards ends on another shard than its own");
   // Also after a first Close: what came in between may have linked them.
   TurnEndHook::Unlink();
   PeerWatcher::Unlink();
-  if (is_closed()) return;
-  const bool on_shard = port_.IsHere();
-  if (on_shard) Share();
+  if (closed_.load(std::memory_order_relaxed)) return;
+  if (port != nullptr) Share();
   closed_.store(true, std::memory_order_seq_cst);
-  if (on_shard) {
-    NotifyOther();
+  if (port != nullptr) {
+    NotifyOther(*port);
     if (waiter_ != nullptr) Wake();
-  } else if (other_.port_.IsHere() && other_.waiter_ != nullptr) {
+  } else if (other_.home_->PortIfHere() != nullptr && other_.waiter_ != nullptr) {
     other_.Wake();  // a call that was to bring this end to its shard was refused
   }
 }
@@ -74,6 +93,7 @@ void ChannelEnd::OnPeerGone() {
   if (waiter_ != nullptr) Wake();
 }
 
-void ChannelEnd::Wake() { port_.executor().MakeRunnable(*std::exchange(waiter_, nullptr)); }
+// On the shard of this end, where its waiter is.
+void ChannelEnd::Wake() { Executor::Current()->MakeRunnable(*std::exchange(waiter_, nullptr)); }
 
 }  // namespace ioengine::internal

@@ -7,6 +7,10 @@
 // Values move through a ring that both shards share, and are shown to the receiver in batches: at
 // the end of the sender's turn, when a quarter of the ring has gathered, and when the sender waits
 // for room. So a value costs a few nanoseconds, not a call to another shard.
+//
+// Ends may outlive their shards and the mesh: an end whose own shard has stopped is closed, keeps
+// nothing of the mesh but memory that both share, and may be used and destroyed on any thread that
+// is synchronised with that stop (Runtime::Stop, a join).
 #ifndef IOENGINE_SCHED_SHARD_CHANNEL_H_
 #define IOENGINE_SCHED_SHARD_CHANNEL_H_
 
@@ -15,6 +19,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -22,6 +27,7 @@
 #include "ioengine/sched/check.h"
 #include "ioengine/sched/mesh_message.h"
 #include "ioengine/sched/mesh_port.h"
+#include "ioengine/sched/port_presence.h"
 #include "ioengine/sched/runnable.h"
 #include "ioengine/sched/shard_id.h"
 #include "ioengine/sched/spsc_ring.h"
@@ -37,12 +43,14 @@ namespace internal {
 //     ▲ (ready after all)  │                       (this end, as a message, is on its way)
 //     └────────────────────┘
 //
-// Shard: its own, but for NotifyWaiting.
+// Shard: its own; once that has stopped, any.
 class ChannelEnd : public MeshMessage, public TurnEndHook, public PeerWatcher {
  public:
-  ChannelEnd(MeshPort& port, ChannelEnd& other) : port_(port), other_(other) {}
+  ChannelEnd(std::shared_ptr<PortPresence> home, ChannelEnd& other)
+      : home_(std::move(home)), other_(other) {}
 
-  bool is_closed() const { return closed_.load(std::memory_order_relaxed); }
+  // Also when its own shard has stopped.
+  bool is_closed() const { return closed_.load(std::memory_order_relaxed) || home_->has_stopped(); }
   bool other_is_closed() const {
     return other_.closed_.load(std::memory_order_seq_cst) || peer_is_gone_;
   }
@@ -56,7 +64,7 @@ class ChannelEnd : public MeshMessage, public TurnEndHook, public PeerWatcher {
 
   // What this end did is to be shown at the end of the turn; or now.
   void ShowLater() {
-    if (!TurnEndHook::linked()) port_.CallAtEndOfTurn(*this);
+    if (!TurnEndHook::linked()) ShowAtEndOfTurn();
   }
   void ShowNow();
 
@@ -82,11 +90,13 @@ class ChannelEnd : public MeshMessage, public TurnEndHook, public PeerWatcher {
   void OnTurnEnd() override { ShowNow(); }
   void OnPeerGone() override;
 
+  MeshPort* Home() const;
+  void ShowAtEndOfTurn();
   bool Arm();
-  void NotifyOther();
+  void NotifyOther(MeshPort& port);
   void Wake();
 
-  MeshPort& port_;
+  const std::shared_ptr<PortPresence> home_;
   ChannelEnd& other_;
   Runnable* waiter_ = nullptr;
   bool is_waited_for_ = false;  // also from Wake until the task goes on
@@ -99,8 +109,9 @@ class ChannelEnd : public MeshMessage, public TurnEndHook, public PeerWatcher {
 template <typename T>
 class ChannelState {
  public:
-  ChannelState(MeshPort& from, MeshPort& to, size_t capacity)
-      : ring(capacity), sender(from, *this), receiver(to, *this) {}
+  ChannelState(std::shared_ptr<PortPresence> from, std::shared_ptr<PortPresence> to,
+               size_t capacity)
+      : ring(capacity), sender(std::move(from), *this), receiver(std::move(to), *this) {}
 
   void AddReference() { references_.fetch_add(1, std::memory_order_relaxed); }
   void DropReference() {
@@ -109,8 +120,8 @@ class ChannelState {
 
   class SenderEnd final : public ChannelEnd {
    public:
-    SenderEnd(MeshPort& port, ChannelState& state)
-        : ChannelEnd(port, state.receiver), state_(state) {}
+    SenderEnd(std::shared_ptr<PortPresence> home, ChannelState& state)
+        : ChannelEnd(std::move(home), state.receiver), state_(state) {}
 
    private:
     bool IsReady() override {
@@ -124,8 +135,8 @@ class ChannelState {
   };
   class ReceiverEnd final : public ChannelEnd {
    public:
-    ReceiverEnd(MeshPort& port, ChannelState& state)
-        : ChannelEnd(port, state.sender), state_(state) {}
+    ReceiverEnd(std::shared_ptr<PortPresence> home, ChannelState& state)
+        : ChannelEnd(std::move(home), state.sender), state_(state) {}
 
    private:
     bool IsReady() override {
@@ -179,7 +190,10 @@ class ChannelWait {
 
 // The end that values go into. Move-only. Destroyed, it closes the channel.
 //
-// Shard: the one that it was made for, all calls, its end too; once that has stopped, anywhere.
+// Shard: the one that it was made for, all calls, its end too (CHECK); once that has stopped,
+// anywhere.
+// Ownership: may outlive the mesh (Runtime), of which it borrows nothing once its shard has
+// stopped. The values that are in the channel go with the last end.
 template <typename T>
 class [[nodiscard]] ShardSender {
  public:
@@ -193,9 +207,9 @@ class [[nodiscard]] ShardSender {
   }
 
   // `absl::Status status = co_await sender.Send(value)`: suspends while the channel is full. Owns
-  // `value`. One task at a time (CHECK). Errors: Unavailable when either end is closed or the
-  // receiver's shard has stopped; then the value is gone. What was sent and is not received by then
-  // is destroyed with the channel. Cost: a few nanoseconds; no allocation.
+  // `value`. One task at a time (CHECK). Errors: Unavailable when either end is closed or a shard
+  // of the two has stopped; then the value is gone. What was sent and is not received by then is
+  // destroyed with the channel. Cost: a few nanoseconds; no allocation.
   auto Send(T value) { return SendAwaiter(*state_, std::move(value)); }
 
   // The same without waiting. False leaves `value` with the caller: the channel is full or closed.
@@ -257,7 +271,8 @@ class [[nodiscard]] ShardReceiver {
 
   // `std::optional<T> value = co_await receiver.Receive()`: suspends while there is none. Nothing
   // once the channel is closed, or the sender's shard has stopped, and all is received. One task at
-  // a time (CHECK). Cost: a few nanoseconds; no allocation.
+  // a time (CHECK). When its own shard has stopped, it gives what the ring holds, and then nothing.
+  // Cost: a few nanoseconds; no allocation.
   auto Receive() { return ReceiveAwaiter(*state_); }
 
   // The same without waiting.
@@ -304,7 +319,8 @@ class [[nodiscard]] ShardReceiver {
 template <typename T>
 std::pair<ShardSender<T>, ShardReceiver<T>> MakeShardChannel(MeshPort& from, ShardId to,
                                                              size_t capacity) {
-  auto* const state = new internal::ChannelState<T>(from, from.PortOf(to), capacity);
+  auto* const state =
+      new internal::ChannelState<T>(from.PresenceOf(from.id()), from.PresenceOf(to), capacity);
   return {ShardSender<T>(*state), ShardReceiver<T>(*state)};
 }
 

@@ -7,13 +7,18 @@
 #include <chrono>
 #include <cstddef>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ioengine/engine/runtime.h"
+#include "ioengine/sched/shard_channel.h"
 #include "ioengine/sched/sleep.h"
 #include "ioengine/tests/engine/runtime_fixture.h"
 #include "ioengine/tests/io/test_directory.h"
@@ -26,10 +31,11 @@ Task<int> GiveShard(Shard& shard) {
   co_return static_cast<int>(shard.id());
 }
 
-void LiveOnce() {
+void LiveOnce(const std::function<void(Runtime&)>& function = [](Runtime&) {}) {
   const auto runtime = StartRuntime({.shard_count = 2, .buffer_pool_bytes = kSmallPoolBytes});
   ASSERT_NE(runtime, nullptr);
   EXPECT_EQ(runtime->Submit(1, GiveShard).Wait().value(), 1);
+  function(*runtime);
 }
 
 size_t Mappings() {
@@ -53,6 +59,44 @@ TEST(RuntimeLifecycleTest, AThousandLivesLeaveNothing) {
 #else
   static_cast<void>(mappings);
 #endif
+}
+
+// What a host may keep for longer than a runtime.
+struct KeptEnds {
+  std::optional<ShardSender<std::unique_ptr<int>>> sender;
+  std::optional<ShardReceiver<std::unique_ptr<int>>> receiver;
+};
+
+void MakeChannel(Shard& shard, KeptEnds* kept) {
+  auto [sender, receiver] = MakeShardChannel<std::unique_ptr<int>>(shard.mesh(), 1, 4);
+  for (int i = 0; i < 3; ++i) {
+    auto value = std::make_unique<int>(i);
+    EXPECT_TRUE(sender.TrySend(value));
+  }
+  kept->sender.emplace(std::move(sender));
+  kept->receiver.emplace(std::move(receiver));
+}
+
+Task<absl::Status> ReceiveAndSend(Shard& /*shard*/, KeptEnds* kept) {
+  const std::optional<std::unique_ptr<int>> received = co_await kept->receiver->Receive();
+  EXPECT_EQ(**received, 1);
+  auto value = std::make_unique<int>(9);
+  co_return co_await kept->sender->Send(std::move(value));
+}
+
+TEST(RuntimeLifecycleTest, EndsOfAChannelMayOutliveIt) {
+  KeptEnds kept;
+  LiveOnce([&kept](Runtime& runtime) {
+    EXPECT_TRUE(runtime.Submit(0, MakeChannel, &kept).Wait().ok());
+  });
+  EXPECT_EQ(**kept.receiver->TryReceive(), 0);
+  auto value = std::make_unique<int>(9);
+  EXPECT_FALSE(kept.sender->TrySend(value));
+  EXPECT_NE(value, nullptr);
+  // The shards of another one do not take them for theirs.
+  LiveOnce([&kept](Runtime& runtime) {
+    EXPECT_TRUE(absl::IsUnavailable(runtime.Submit(0, ReceiveAndSend, &kept).Wait()));
+  });
 }
 
 TEST(RuntimeLifecycleTest, AChildThatStopsItsParentsRuntimeDoesNoHarm) {
