@@ -59,7 +59,7 @@ class Runtime {
   // For what is built on calls (Client). Hands `call` to shard `id`, below shard_count() (CHECK),
   // or leaves it untouched and says why, with the errors of Submit. Any thread.
   absl::Status Call(ShardId id, std::unique_ptr<ForeignCall>& call);
-  // How long to wait for shard `id`.
+  // How long to wait for shard `id`; may be asked before the call, and before the shard is set up.
   WaitLimits LimitsOf(ShardId id) const;
 
   // For ShardThreads::kLent; each shard in one of two ways, always on the same thread.

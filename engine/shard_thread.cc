@@ -107,11 +107,6 @@ absl::Status ShardThread::Ended() const {
   return absl::UnavailableError(absl::StrCat("shard ", id_, " was stopped before it ran"));
 }
 
-std::shared_ptr<Pulse> ShardThread::pulse() const {
-  const Executor* const executor = published_.load(std::memory_order_acquire);
-  return executor == nullptr ? nullptr : executor->pulse();
-}
-
 absl::Status ShardThread::Call(std::unique_ptr<ForeignCall>& call) {
   Executor* const executor = published_.load(std::memory_order_acquire);
   if (executor == nullptr) {
@@ -221,7 +216,8 @@ absl::Status ShardThread::SetUp() {
                                     .idle_spin_ns = uint64_t{options_.idle_spin_us} * 1000,
                                     .timer_batch_ns = uint64_t{options_.timer_batch_us} * 1000,
                                     .memory = budget_,
-                                    .stall = options_.stall});
+                                    .stall = options_.stall,
+                                    .pulse = pulse_});
   if (absl::Status status = MakeClasses(); !status.ok()) return status;
   io_.emplace(*backend_, *executor_, std::span(memory_->data(), memory_->size_bytes()),
               ShardIoOptions{.queue_depth = options_.queue_depth,

@@ -66,8 +66,9 @@ class ShardThread {
   // Stops, and waits for the end unless a host pumps it. Not from the shard.
   void Stop();
 
-  // Any thread; null before the shard is set up.
-  std::shared_ptr<Pulse> pulse() const;
+  // Any thread. There from the beginning: who waits for the shard need not know whether it is set
+  // up yet.
+  std::shared_ptr<Pulse> pulse() const { return pulse_; }
 
   // What the shard was granted. After WaitUntilSetUp.
   const ShardInfo& info() const { return info_; }
@@ -90,6 +91,7 @@ class ShardThread {
   MeshPort& mesh_;
   const RuntimeOptions options_;
   const ShardPlacement placement_;
+  const std::shared_ptr<Pulse> pulse_ = std::make_shared<Pulse>();
   ShardInfo info_;
   absl::Status set_up_;
 

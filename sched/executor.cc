@@ -54,7 +54,10 @@ Executor::Executor(Poller& poller, const ExecutorOptions& options, const Clock& 
       stalls_(options.stall),
       spin_(options.idle_spin_ns),
       wake_budget_(clock.is_real() ? options.timer_batch_ns : 0),
-      inbox_(options.inbox_capacity) {}
+      pulse_(options.pulse == nullptr ? std::make_shared<Pulse>() : options.pulse),
+      inbox_(options.inbox_capacity) {
+  pulse_->Begin(*this);
+}
 
 Executor::~Executor() {
   IOENGINE_CHECK(Current() != this, "an executor is destroyed while it runs");

@@ -73,6 +73,8 @@ struct ExecutorOptions {
   uint64_t shuffle_seed = 0;
   // A task that keeps the shard for longer is reported.
   StallOptions stall = {};
+  // Its pulse, for those that wait for it before it is there. Null: it makes one.
+  std::shared_ptr<Pulse> pulse = nullptr;
 };
 
 // Counters of one executor since its start. Read on its shard.
@@ -282,7 +284,7 @@ class Executor {
   IntrusiveList<TurnPoller> turn_pollers_;
   ForkGuard fork_guard_;
   Shard* shard_ = nullptr;
-  const std::shared_ptr<Pulse> pulse_ = std::make_shared<Pulse>(*this);
+  const std::shared_ptr<Pulse> pulse_;
 
   Inbox inbox_;
   // True while the shard sleeps or is about to. Partner of the exchange in TryCall: both sides use

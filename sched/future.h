@@ -24,7 +24,7 @@ struct WaitLimits {
   uint64_t deadline_ns = CompletionFlag::kNever;
   // A shard that runs no turn for so long is not waited for any longer. 0: it is.
   uint64_t silence_ns = 0;
-  // Of the shard that has the task; null: none has.
+  // Of the shard that has the task, or is to get it; null: none.
   std::shared_ptr<Pulse> pulse;
 };
 

@@ -1,5 +1,6 @@
 #include "ioengine/sched/pulse.h"
 
+#include "ioengine/sched/check.h"
 #include "ioengine/sched/executor.h"
 
 namespace ioengine {
@@ -7,6 +8,12 @@ namespace ioengine {
 void Pulse::Nudge() {
   const std::lock_guard lock(mutex_);
   if (executor_ != nullptr) executor_->WakeUp();
+}
+
+void Pulse::Begin(Executor& executor) {
+  const std::lock_guard lock(mutex_);
+  IOENGINE_CHECK(executor_ == nullptr, "a pulse is that of two executors");
+  executor_ = &executor;
 }
 
 void Pulse::End() {

@@ -10,10 +10,13 @@ namespace ioengine {
 
 class Executor;
 
-// Lives as long as anybody looks at it, also when the executor is gone. Any thread.
+// Lives as long as anybody looks at it: it may be there before its one executor, and when that is
+// gone; then there are no turns. Any thread.
 class Pulse {
  public:
-  explicit Pulse(Executor& executor) : executor_(&executor) {}
+  Pulse() = default;
+  Pulse(const Pulse&) = delete;
+  Pulse& operator=(const Pulse&) = delete;
 
   // Goes on with each turn.
   uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
@@ -22,13 +25,14 @@ class Pulse {
   void Nudge();
 
   // The executor's.
+  void Begin(Executor& executor);
   void Beat(uint64_t turns) { turns_.store(turns, std::memory_order_relaxed); }
   void End();
 
  private:
   alignas(64) std::atomic<uint64_t> turns_{0};
   alignas(64) std::mutex mutex_;
-  Executor* executor_;  // null when that is gone
+  Executor* executor_ = nullptr;  // null before it is there, and when it is gone
 };
 
 // For a thread that waits for an executor: whether that has run no turn for too long.

@@ -4,10 +4,12 @@
 #include <sys/resource.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -181,6 +183,86 @@ TEST(LentThreadsTest, APeerThatIsNotPumpedIsNotWaitedForWithoutEnd) {
   runtime->Stop();
   thread.join();
   EXPECT_EQ(runtime->PumpShard(1, 0).value(), PumpOutcome::kStopped);
+}
+
+// Pumped once, to be set up, and never again.
+class PumpedOnceTest : public testing::Test {
+ protected:
+  static std::unique_ptr<Runtime> StartLent() {
+    RuntimeOptions options = Lent(1);
+    options.peer_timeout_ms = 50;
+    return StartRuntime(options);
+  }
+
+  // Its thread, if it is not this one, has done its pump.
+  static void End(Runtime& runtime) {
+    runtime.Stop();
+    EXPECT_EQ(runtime.PumpShard(0, 0).value(), PumpOutcome::kStopped);
+  }
+
+  // Not waited for without end: the test would hang.
+  static void ExpectSilence(Future<ShardId> future) {
+    const absl::Status status = future.WaitFor(std::chrono::minutes(5)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("the shard does not run"));
+  }
+};
+
+TEST_F(PumpedOnceTest, ABatchThatWasBegunBeforeTheShardIsSetUpIsNotWaitedForWithoutEnd) {
+  const auto runtime = StartLent();
+  ASSERT_NE(runtime, nullptr);
+  Client client(*runtime);
+  Batch batch(client, 0);
+  Future<ShardId> future = batch.Add(GiveId);
+  EXPECT_TRUE(runtime->PumpShard(0, 0).ok());
+  EXPECT_TRUE(batch.Submit().ok());
+  ExpectSilence(std::move(future));
+  End(*runtime);
+}
+
+// Of the calls that are made all the time some ask how long to wait just before the shard is set
+// up, and are accepted just after.
+TEST_F(PumpedOnceTest, ACallAtItsSetUpIsNotWaitedForWithoutEnd) {
+  for (int round = 0; round < 10; ++round) {
+    const auto runtime = StartLent();
+    ASSERT_NE(runtime, nullptr);
+    std::vector<std::thread> callers;
+    for (int i = 0; i < 2; ++i) {
+      callers.emplace_back([&runtime, i] {
+        Client client(*runtime);
+        for (;;) {
+          Future<ShardId> future = i == 0 ? runtime->Submit(0, GiveId) : client.Submit(0, GiveId);
+          if (future.ready()) {
+            const absl::StatusOr<ShardId> result = future.Wait();
+            if (absl::IsFailedPrecondition(result.status())) continue;
+            EXPECT_TRUE(result.ok()) << result.status();  // the one turn ran it
+          } else {
+            const absl::StatusOr<ShardId> result = future.WaitFor(std::chrono::minutes(5));
+            if (!result.ok()) {
+              EXPECT_THAT(std::string(result.status().message()), HasSubstr("does not run"));
+            }
+          }
+          return;
+        }
+      });
+    }
+    EXPECT_TRUE(runtime->PumpShard(0, 0).ok());
+    for (std::thread& caller : callers) caller.join();
+    End(*runtime);
+  }
+}
+
+TEST(LentThreadsTest, AShardThatIsNeverSetUpIsNotWaitedForWithoutEnd) {
+  RuntimeOptions options = Lent(1);
+  options.peer_timeout_ms = 50;
+  const auto runtime = StartRuntime(options);
+  ASSERT_NE(runtime, nullptr);
+  Client client(*runtime);
+  Batch batch(client, 0);
+  Future<ShardId> future = batch.Add(GiveId);
+  EXPECT_EQ(future.WaitFor(std::chrono::minutes(5)).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(batch.Submit().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(LentThreadsDeathTest, DestroyedWhilePumped) {
