@@ -127,6 +127,9 @@ class MeshPort final : public TurnPoller {
   const MeshStats& stats() const { return stats_; }
   // Calls of this shard that have not been answered.
   size_t calls_on_their_way() const { return calls_on_their_way_; }
+  // Memory of calls of this shard that exist: also of those that are answered, as long as their
+  // MeshResult is there, and of those that are not waited for, until they are back.
+  size_t call_bytes() const { return call_bytes_; }
 
   // For what is made of messages (MeshCall, ShardChannel).
 

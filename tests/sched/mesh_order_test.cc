@@ -13,7 +13,6 @@
 #include "gtest/gtest.h"
 #include "ioengine/sched/event.h"
 #include "ioengine/sched/mesh.h"
-#include "ioengine/sched/random.h"
 #include "ioengine/sched/task_scope.h"
 #include "ioengine/sched/yield.h"
 #include "ioengine/tests/sched/mesh_shards.h"
@@ -63,31 +62,6 @@ class Exploration final : public DeliveryOrder {
   const size_t most_deviations_;
   std::vector<Decision> path_;
   size_t at_ = 0;
-};
-
-// Any number each time.
-class RandomOrder final : public DeliveryOrder {
- public:
-  explicit RandomOrder(uint64_t seed) : random_(seed) {}
-  size_t Choose(size_t choices) override { return random_.Below(choices); }
-
- private:
-  Random random_;
-};
-
-int live_tokens = 0;
-
-class Token {
- public:
-  Token() { ++live_tokens; }
-  Token(Token&& other) noexcept : counted_(std::exchange(other.counted_, false)) {}
-  Token& operator=(Token&&) = delete;
-  ~Token() {
-    if (counted_) --live_tokens;
-  }
-
- private:
-  bool counted_ = true;
 };
 
 struct Run {
@@ -165,7 +139,7 @@ void Explore(DeliveryOrder& order, size_t shard_count, bool may_stop) {
       EXPECT_LE(position(1), position(2));
     }
   }
-  ASSERT_EQ(live_tokens, 0);
+  ASSERT_EQ(Token::live(), 0);
 }
 
 class MeshOrderTest : public testing::TestWithParam<std::pair<size_t, bool>> {};

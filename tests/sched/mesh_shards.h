@@ -3,6 +3,9 @@
 #ifndef IOENGINE_TESTS_SCHED_MESH_SHARDS_H_
 #define IOENGINE_TESTS_SCHED_MESH_SHARDS_H_
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -16,10 +19,39 @@
 #include "gtest/gtest.h"
 #include "ioengine/sched/executor.h"
 #include "ioengine/sched/mesh.h"
+#include "ioengine/sched/random.h"
 #include "ioengine/sched/simulated_time.h"
 #include "ioengine/tests/sched/task_helpers.h"
 
 namespace ioengine {
+
+// Counted, wherever it is.
+class Token {
+ public:
+  Token() { live_.fetch_add(1); }
+  Token(Token&& other) noexcept : counted_(std::exchange(other.counted_, false)) {}
+  Token& operator=(Token&&) = delete;
+  ~Token() {
+    if (counted_) live_.fetch_sub(1);
+  }
+
+  static int64_t live() { return live_.load(); }
+
+ private:
+  static inline std::atomic<int64_t> live_{0};
+
+  bool counted_ = true;
+};
+
+// Any number each time.
+class RandomOrder final : public DeliveryOrder {
+ public:
+  explicit RandomOrder(uint64_t seed) : random_(seed) {}
+  size_t Choose(size_t choices) override { return random_.Below(choices); }
+
+ private:
+  Random random_;
+};
 
 // Shards that the test pumps, in simulated time.
 class SimulatedShards {

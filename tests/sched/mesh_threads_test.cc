@@ -25,22 +25,6 @@ namespace {
 
 using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): of literals alone
 
-std::atomic<int64_t> live_tokens{0};
-
-// Counted, wherever it is.
-class Token {
- public:
-  Token() { live_tokens.fetch_add(1); }
-  Token(Token&& other) noexcept : counted_(std::exchange(other.counted_, false)) {}
-  Token& operator=(Token&&) = delete;
-  ~Token() {
-    if (counted_) live_tokens.fetch_sub(1);
-  }
-
- private:
-  bool counted_ = true;
-};
-
 struct Job {
   ThreadShards* shards;
   uint64_t calls;
@@ -110,7 +94,7 @@ TEST_P(MeshAllToAllTest, AllCallsEnd) {
   job.all_done.wait();
   EXPECT_EQ(job.done.load(), spec.shards * kTasks * kCalls);
   shards.Stop();
-  EXPECT_EQ(live_tokens.load(), 0);
+  EXPECT_EQ(Token::live(), 0);
   for (ShardId id = 0; id < spec.shards; ++id) {
     EXPECT_EQ(shards.port(id).calls_on_their_way(), 0u);
   }
@@ -187,9 +171,9 @@ TEST(MeshCancelTest, CallsThatAreEndedOnTheirWayLeaveNothing) {
       });
       none_left.wait();
     }
-    EXPECT_EQ(live_tokens.load(), 0);
+    EXPECT_EQ(Token::live(), 0);
   }
-  EXPECT_EQ(live_tokens.load(), 0);
+  EXPECT_EQ(Token::live(), 0);
 }
 
 TEST(MeshStopThreadsTest, ShardsMayStopOneAfterTheOtherAtAnyTime) {
@@ -216,7 +200,7 @@ TEST(MeshStopThreadsTest, ShardsMayStopOneAfterTheOtherAtAnyTime) {
       shards.Stop();
     }
     // What was left on the way went with the mesh.
-    EXPECT_EQ(live_tokens.load(), 0);
+    EXPECT_EQ(Token::live(), 0);
   }
 }
 
