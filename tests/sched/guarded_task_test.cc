@@ -36,8 +36,7 @@ Task<int> HoldAndSleep(Log* log, nanoseconds duration) {
   co_return 1;
 }
 
-// Simulated time: what happens at one instant is in the test's hands.
-class GuardedTaskTest : public testing::Test {
+class GuardedTaskTest : public SimulatedTest {
  protected:
   // Runs HoldAndSleep(`sleep`) under a timeout. Both are over when the shard next looks at its
   // clock.
@@ -53,9 +52,6 @@ class GuardedTaskTest : public testing::Test {
       }(&shard_));
     });
   }
-
-  TestShard shard_;
-  Log log_;
 };
 
 TEST_F(GuardedTaskTest, WhatReturnsBeforeTheWaitersTurnIsGiven) {

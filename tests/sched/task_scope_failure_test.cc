@@ -28,11 +28,7 @@ using Log = std::vector<std::string>;
 
 constexpr uint64_t kDeadlineNs = 5'000'000;
 
-class TaskScopeFailureTest : public testing::Test {
- protected:
-  TestShard shard_;
-  Log log_;
-};
+using TaskScopeFailureTest = SimulatedTest;
 
 Task<absl::Status> GiveAfter(nanoseconds duration, absl::Status status) {
   co_await Sleep(duration);

@@ -99,6 +99,13 @@ class TestShard {
   std::function<void()> at_end_;
 };
 
+// A shard in simulated time, where what happens at one instant is in the test's hands, and a log.
+class SimulatedTest : public testing::Test {
+ protected:
+  TestShard shard_;
+  std::vector<std::string> log_;
+};
+
 // A shard in the kind of time that is the parameter, and a log.
 class TimedTest : public testing::TestWithParam<TimeKind> {
  protected:

@@ -31,11 +31,7 @@ using Log = std::vector<std::string>;
 
 constexpr int kWide = 10'000;
 
-class WhenWideTest : public testing::Test {
- protected:
-  TestShard shard_;
-  Log log_;
-};
+using WhenWideTest = SimulatedTest;
 
 TEST_F(WhenWideTest, AllOfTenThousandGivesThemInTheirOrder) {
   std::vector<int> results;

@@ -20,11 +20,7 @@ using testing::ElementsAre;
 
 using Log = std::vector<std::string>;
 
-class YieldTest : public testing::Test {
- protected:
-  TestShard shard_;
-  Log log_;
-};
+using YieldTest = SimulatedTest;
 
 Task<> NoteAndYield(Log* log, std::string name) {
   for (int i = 0; i < 3; ++i) {
