@@ -76,6 +76,9 @@ absl::Status ShardThread::Begin(State next) {
     SetState(State::kEnded);  // from here on this object may be gone
     return status;
   }
+  // Before anybody can wake the shard: a wake-up that comes before there is a descriptor to tell
+  // the host of it would be lost.
+  if (next == State::kPumped) executor_->fd();
   published_.store(&*executor_, std::memory_order_seq_cst);
   if (stop_requested_.load(std::memory_order_seq_cst)) executor_->RequestStop();
   SetState(next);

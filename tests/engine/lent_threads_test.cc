@@ -94,6 +94,26 @@ TEST(LentThreadsTest, ArePumpedByTheHostsLoop) {
   EXPECT_TRUE(done.load());
 }
 
+// A host may ask for the descriptor when there is nothing to do for the first time.
+TEST(LentThreadsTest, ACallBeforeTheHostAsksForTheDescriptorMakesItReadable) {
+  for (int calls = 1; calls <= 3; ++calls) {
+    const auto runtime = StartRuntime(Lent(1));
+    ASSERT_NE(runtime, nullptr);
+    while (runtime->PumpShard(0, 0).value() != PumpOutcome::kIdle) {
+    }
+    std::vector<Future<ShardId>> futures;
+    for (int i = 0; i < calls; ++i) futures.push_back(runtime->Submit(0, GiveId));
+    pollfd fd = {.fd = runtime->ShardFd(0), .events = POLLIN, .revents = 0};
+    EXPECT_EQ(poll(&fd, 1, 10'000), 1);
+    for (Future<ShardId>& future : futures) {
+      while (!future.ready()) EXPECT_TRUE(runtime->PumpShard(0, 0).ok());
+      EXPECT_EQ(future.Wait().value(), 0u);
+    }
+    runtime->Stop();
+    EXPECT_EQ(runtime->PumpShard(0, 0).value(), PumpOutcome::kStopped);
+  }
+}
+
 TEST(LentThreadsTest, ACallBeforeThereIsAThreadIsRefused) {
   const auto runtime = StartRuntime(Lent(1));
   ASSERT_NE(runtime, nullptr);
