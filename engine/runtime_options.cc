@@ -45,7 +45,7 @@ std::string Describe(const ShardInfo& shard) {
     if (one.latency_goal_ns > 0) {
       absl::StrAppend(&text, ", latency goal ", one.latency_goal_ns / 1000, " us");
     }
-    absl::StrAppend(&text, ")");
+    absl::StrAppend(&text, one.background ? ", I/O in the background)" : ")");
   }
   for (const Degradation& one : shard.degraded) {
     absl::StrAppend(&text, "\n  without ", one.feature, ": ", one.reason, "; ", one.consequence);

@@ -279,7 +279,8 @@ absl::Status ShardThread::MakeClasses() {
   }
   for (size_t id = 0; id < executor_->class_count(); ++id) {
     const TaskQueue& made = *executor_->FindClass(static_cast<ClassId>(id));
-    info_.classes.push_back({made.name(), made.shares(), made.latency_goal_ns()});
+    info_.classes.push_back(
+        {made.name(), made.shares(), made.latency_goal_ns(), made.is_background()});
   }
   return absl::OkStatus();
 }

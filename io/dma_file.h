@@ -162,6 +162,9 @@ class DmaFile {
   uint32_t offset_alignment_bytes() const { return file_->offset_alignment_bytes; }
   uint32_t memory_alignment_bytes() const { return file_->memory_alignment_bytes; }
   // Whether the backend has it in its table of registered files.
+  // Of its operations that have completed since it was opened. Changes with each; copy it to keep
+  // it.
+  const IoFileStats& stats() const { return file_->stats; }
   bool registered() const { return file_->registered_index >= 0; }
 
  private:

@@ -2,42 +2,162 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "ioengine/io/poison.h"
 #include "ioengine/sched/check.h"
 
 namespace ioengine {
+namespace {
+
+// Virtual time is in this part of a byte, so that dividing by up to 1000 shares rounds nothing that
+// matters.
+constexpr uint64_t kShareUnit = 1024;
+constexpr uint32_t kDefaultShares = 100;
+constexpr uint64_t kMinuteNs = 60'000'000'000;
+
+bool MovesBytes(const IoRequest& request) {
+  return request.opcode == IoOpcode::kRead || request.opcode == IoOpcode::kWrite;
+}
+
+}  // namespace
 
 IoWaiter::~IoWaiter() {
   if (operation_ != nullptr) queue_.Forget(*this);
 }
 
-IoQueue::IoQueue(Backend& backend, Executor& executor, size_t depth)
+IoQueue::IoQueue(Backend& backend, Executor& executor, IoQueueOptions options)
     : backend_(backend),
       executor_(executor),
-      depth_(std::clamp(depth, size_t{1}, backend.capacity())) {
+      options_(std::move(options)),
+      depth_(std::clamp(options_.depth, size_t{1}, backend.capacity())),
+      window_(kBackgroundPieceBytes, std::max(options_.max_background_bytes, size_t{1})) {
   backend_.SetSink(*this);
 }
 
 IoQueue::~IoQueue() {
-  IOENGINE_CHECK(backend_.in_flight() == 0 && waiting_.empty(),
-                 "an IoQueue is destroyed with operations in flight; call Drain first");
+  IOENGINE_CHECK(backend_.in_flight() == 0,
+                 "an IoQueue is destroyed with operations in flight; "
+                 "call Drain first");
+  for (const IoClass* at = active_; at != nullptr; at = at->next_active) {
+    IOENGINE_CHECK(at->waiting.empty(), "an IoQueue is destroyed with operations that wait");
+  }
 }
 
 void IoQueue::Drain() {
-  while (!waiting_.empty() || backend_.in_flight() > 0) backend_.Drain();
+  // A class may be in the list for waiters that have gone.
+  StartWaiting();
+  while (backend_.in_flight() > 0) {
+    backend_.Drain();
+    StartWaiting();
+  }
 }
 
-bool IoQueue::TryStart(IoWaiter& waiter) {
+IoQueue::IoClass& IoQueue::ClassOf(ClassId id) {
+  std::unique_ptr<IoClass>& io_class = classes_[id];
+  if (io_class == nullptr) [[unlikely]] {
+    io_class = std::make_unique<IoClass>(executor_.FindClass(id));
+  }
+  return *io_class;
+}
+
+void IoQueue::Submit(IoWaiter& waiter) {
+  ++stats_.submitted;
+  IoRequest& request = waiter.command_.request;
+  request.queued_ns = NowNs();
+  IoClass& io_class = ClassOf(request.class_id);
+  if (IsBackground(io_class) && MovesBytes(request) && request.size_bytes > kBackgroundPieceBytes &&
+      (request.flags & (kIoWhole | kIoThenSync)) == kIoWhole) {
+    request.rest_bytes = request.size_bytes - kBackgroundPieceBytes;
+    request.size_bytes = kBackgroundPieceBytes;
+  }
+  if (active_ == nullptr && TryStart(io_class, waiter)) [[likely]] {
+    return;
+  }
+  ++stats_.times_full;
+  ++io_class.stats.times_queued;
+  Enqueue(io_class, waiter, /*in_front=*/false);
+  // Others wait, but perhaps not for what this one needs.
+  StartWaiting();
+}
+
+void IoQueue::Enqueue(IoClass& io_class, IoWaiter& waiter, bool in_front) {
+  if (in_front) {
+    io_class.waiting.PushFront(waiter);
+  } else {
+    io_class.waiting.PushBack(waiter);
+  }
+  if (io_class.active) return;
+  io_class.active = true;
+  io_class.next_active = active_;
+  active_ = &io_class;
+}
+
+// Whether what bounds the shard and its background leaves room for it.
+bool IoQueue::MayStart(const IoClass& io_class, const IoRequest& request) const {
+  const uint64_t bytes = request.size_bytes;
   if (backend_.in_flight() >= depth_) return false;
-  IoOperation* operation = backend_.Acquire(waiter.command_, &waiter);
+  if (in_flight_bytes_ > 0 && in_flight_bytes_ + bytes > options_.max_bytes) return false;
+  if (!IsBackground(io_class) || background_operations_ == 0) return true;
+  return background_bytes_ + bytes <= window_.LimitBytes(NowNs());
+}
+
+bool IoQueue::TryStart(IoClass& io_class, IoWaiter& waiter) {
+  if (!MayStart(io_class, waiter.command_.request)) return false;
+  IoOperation* const operation = backend_.Acquire(waiter.command_, &waiter);
   if (operation == nullptr) return false;
   waiter.operation_ = operation;
-  const IoRequest& request = operation->command.request;
+  IoRequest& request = operation->command.request;
   IOENGINE_CHECK(!IsPoisoned(request.data, request.size_bytes),
                  "an operation is given memory that is not allocated");
+  request.started_ns = NowNs();
+  request.submitted_ns = 0;
+  request.charged_bytes = request.size_bytes;
+  Charge(io_class, request.charged_bytes);
+  ++io_class.stats.in_flight;
+  io_class.stats.in_flight_bytes += request.charged_bytes;
+  in_flight_bytes_ += request.charged_bytes;
+  if (IsBackground(io_class)) {
+    ++background_operations_;
+    background_bytes_ += request.charged_bytes;
+  } else {
+    window_.OnForegroundStart(request.started_ns);
+    request.started_alone = background_operations_ == 0;
+  }
   backend_.Start(*operation);
   return true;
+}
+
+void IoQueue::Charge(IoClass& io_class, uint64_t bytes) {
+  // A class that had nothing to do cannot have saved up time for it. (Times wrap around in no
+  // machine's life: 2^64 / kShareUnit bytes are 18 PB for a class of one share.)
+  virtual_time_ = std::max(virtual_time_, io_class.virtual_time);
+  const uint32_t shares = io_class.tasks == nullptr ? kDefaultShares : io_class.tasks->shares();
+  io_class.virtual_time = virtual_time_ + (bytes + kOperationCostBytes) * kShareUnit / shares;
+}
+
+// Starts what waits and may go, in the order of virtual time.
+void IoQueue::StartWaiting() {
+  for (;;) {
+    IoClass* next = nullptr;
+    for (IoClass** link = &active_; *link != nullptr;) {
+      IoClass& at = **link;
+      if (at.waiting.empty()) {
+        at.active = false;
+        *link = at.next_active;
+        continue;
+      }
+      if ((next == nullptr || at.virtual_time < next->virtual_time) &&
+          MayStart(at, at.waiting.front()->command_.request)) {
+        next = &at;
+      }
+      link = &at.next_active;
+    }
+    if (next == nullptr) return;
+    IoWaiter& waiter = *next->waiting.front();
+    if (!TryStart(*next, waiter)) return;
+    next->waiting.PopFront();
+  }
 }
 
 void IoQueue::OnComplete(IoWaiter* waiter, IoCommand& command, int32_t result) {
@@ -48,8 +168,16 @@ void IoQueue::OnComplete(IoWaiter* waiter, IoCommand& command, int32_t result) {
     IOENGINE_CHECK(command.file, "an open without a slot for the descriptor");
     command.file->fd = result;
   }
+  IoClass& io_class = *classes_[command.request.class_id];
+  Account(io_class, command, result, CompletionTimeNs());
+  if (waiter != nullptr) waiter->operation_ = nullptr;
+  if (command.request.rest_bytes > 0 || command.request.done_bytes > 0) [[unlikely]] {
+    if (ContinuePieces(io_class, waiter, command, result)) {
+      StartWaiting();
+      return;
+    }
+  }
   if (waiter != nullptr) {
-    waiter->operation_ = nullptr;
     waiter->result_ = result;
     // Failures are to be named, and rare operations have their results in the command.
     if (result < 0 || command.path != nullptr) [[unlikely]] {
@@ -57,7 +185,116 @@ void IoQueue::OnComplete(IoWaiter* waiter, IoCommand& command, int32_t result) {
     }
     waiter->Done();
   }
-  while (!waiting_.empty() && TryStart(*waiting_.front())) waiting_.PopFront();
+  if (active_ != nullptr) StartWaiting();
+}
+
+// Of an operation that goes in pieces: queues the next one, or completes `result`.
+bool IoQueue::ContinuePieces(IoClass& io_class, IoWaiter* waiter, IoCommand& command,
+                             int32_t& result) {
+  IoRequest& request = command.request;
+  if (result < 0) return false;
+  const auto moved_bytes = static_cast<uint32_t>(result);
+  if (moved_bytes < request.charged_bytes || request.rest_bytes == 0) {
+    result += static_cast<int32_t>(request.done_bytes);
+    return false;  // the last, or the end of the file
+  }
+  if (waiter == nullptr) return false;  // nobody waits for the rest
+  request.done_bytes += moved_bytes;
+  // What was continued after a short transfer has moved on already.
+  const uint32_t left_bytes = request.size_bytes;
+  request.data = static_cast<std::byte*>(request.data) + left_bytes;
+  request.offset_bytes += left_bytes;
+  request.size_bytes = std::min(request.rest_bytes, static_cast<uint32_t>(kBackgroundPieceBytes));
+  request.rest_bytes -= request.size_bytes;
+  request.queued_ns = NowNs();
+  waiter->command_ = std::move(command);
+  Enqueue(io_class, *waiter, /*in_front=*/true);
+  return true;
+}
+
+// Read once for all that a poll hands on: after that the tasks of the next turn run.
+uint64_t IoQueue::CompletionTimeNs() {
+  const uint64_t turn = executor_.stats().turns;
+  if (turn != completion_turn_) {
+    completion_turn_ = turn;
+    completion_ns_ = executor_.clock().NowNs();
+  }
+  return completion_ns_;
+}
+
+void IoQueue::Account(IoClass& io_class, const IoCommand& command, int32_t result,
+                      uint64_t now_ns) {
+  const IoRequest& request = command.request;
+  IoClassStats& stats = io_class.stats;
+  --stats.in_flight;
+  stats.in_flight_bytes -= request.charged_bytes;
+  in_flight_bytes_ -= request.charged_bytes;
+  const uint64_t submitted_ns = std::max(request.submitted_ns, request.started_ns);
+  const IoTimes times{.queue_ns = request.started_ns - request.queued_ns,
+                      .ring_ns = submitted_ns - request.started_ns,
+                      .device_ns = now_ns - std::min(submitted_ns, now_ns)};
+  const bool is_read = request.opcode == IoOpcode::kRead;
+  if (IsBackground(io_class)) {
+    --background_operations_;
+    background_bytes_ -= request.charged_bytes;
+  } else {
+    window_.OnForegroundEnd(now_ns, times.device_ns, is_read && result >= 0,
+                            request.started_alone && background_operations_ == 0);
+  }
+  const uint64_t moved_bytes =
+      result > 0 && request.charged_bytes > 0 ? static_cast<uint64_t>(result) : 0;
+  ++stats.operations;
+  stats.failed += result < 0 ? 1 : 0;
+  stats.bytes += moved_bytes;
+  stats.times.queue_ns += times.queue_ns;
+  stats.times.ring_ns += times.ring_ns;
+  stats.times.device_ns += times.device_ns;
+  stats.queue_ns.Record(times.queue_ns);
+  stats.device_ns.Record(times.ring_ns + times.device_ns);
+  if (command.file) {
+    IoFileStats& file = command.file->stats;
+    ++file.operations;
+    file.failed += result < 0 ? 1 : 0;
+    (is_read ? file.bytes_read : file.bytes_written) += moved_bytes;
+    file.times.queue_ns += times.queue_ns;
+    file.times.ring_ns += times.ring_ns;
+    file.times.device_ns += times.device_ns;
+    ++file.device_ns[IoFileStats::BucketOf(times.device_ns)];
+  }
+  if (options_.slow.threshold_ns != 0 && times.total_ns() > options_.slow.threshold_ns)
+      [[unlikely]] {
+    ReportSlow(io_class, command, result, times, now_ns);
+  }
+}
+
+void IoQueue::ReportSlow(const IoClass& io_class, const IoCommand& command, int32_t result,
+                         const IoTimes& times, uint64_t now_ns) {
+  if (options_.slow.report == nullptr) return;
+  if (now_ns - slow_minute_ns_ >= kMinuteNs) {
+    slow_minute_ns_ = now_ns;
+    slow_reports_ = 0;
+  }
+  if (slow_reports_ == options_.slow.max_reports_per_minute) {
+    ++slow_not_shown_;
+    return;
+  }
+  ++slow_reports_;
+  SlowIo slow;
+  slow.opcode = command.request.opcode;
+  if (command.path != nullptr && !command.path->path.empty()) {
+    slow.path = command.path->path;
+  } else if (command.file) {
+    slow.path = command.file->path;
+  }
+  if (io_class.tasks != nullptr) slow.class_name = io_class.tasks->name();
+  slow.offset_bytes = command.request.offset_bytes;
+  slow.size_bytes = command.request.charged_bytes;
+  slow.result = result;
+  slow.times = times;
+  slow.in_flight = backend_.in_flight();
+  slow.in_flight_bytes = in_flight_bytes_;
+  slow.slow_not_shown = std::exchange(slow_not_shown_, 0);
+  options_.slow.report(slow);
 }
 
 void IoQueue::Forget(IoWaiter& waiter) {

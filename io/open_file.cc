@@ -26,7 +26,9 @@ FileRef FileTable::Reserve() {
 void FileTable::Release(OpenFile& file) {
   IOENGINE_CHECK(file.references == 0, "a file is released that is still referred to");
   const int index = IndexOf(file);
-  file = OpenFile{.table = this, .path = {}, .next_free = first_free_};
+  file = OpenFile();
+  file.table = this;
+  file.next_free = first_free_;
   first_free_ = index;
   --open_files_;
 }

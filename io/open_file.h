@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "ioengine/io/io_file_stats.h"
 #include "ioengine/sched/check.h"
 
 namespace ioengine {
@@ -36,6 +37,7 @@ struct OpenFile {
   uint32_t memory_alignment_bytes = 1;
   uint32_t offset_alignment_bytes = 1;
   CloseListener* close_listener = nullptr;
+  IoFileStats stats;
   int next_free = -1;
 };
 

@@ -36,7 +36,11 @@ ShardIo::ShardIo(Backend& backend, Executor& executor, std::span<std::byte> aren
     : backend_(backend),
       executor_(executor),
       buffers_(arena),
-      queue_(backend, executor, options.queue_depth),
+      queue_(backend, executor,
+             {.depth = options.queue_depth,
+              .max_bytes = options.max_bytes_in_flight,
+              .max_background_bytes = options.max_background_bytes,
+              .slow = options.slow_io}),
       files_(options.max_open_files, *this) {
   const std::vector<std::span<std::byte>> regions = buffers_.Regions();
   if (backend_.RegisterBuffers(regions).ok()) buffers_.SetRegistered();

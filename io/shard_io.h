@@ -18,8 +18,12 @@ namespace ioengine {
 struct ShardIoOptions {
   // Operations in flight at most; more wait in their tasks. Cut to the backend's capacity.
   size_t queue_depth = 256;
+  // Bytes in flight at most, and those of the background among them; see IoQueueOptions.
+  size_t max_bytes_in_flight = size_t{64} << 20;
+  size_t max_background_bytes = size_t{8} << 20;
   // Files that may be open at once.
   size_t max_open_files = 256;
+  SlowIoOptions slow_io = {};
 };
 
 // A shard's queue, buffers and files over one backend.

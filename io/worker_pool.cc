@@ -13,6 +13,7 @@
 #include "ioengine/io/readiness_waiter.h"
 #include "ioengine/io/worker_thread.h"
 #include "ioengine/sched/check.h"
+#include "ioengine/sched/clock.h"
 
 namespace ioengine {
 namespace {
@@ -201,6 +202,9 @@ void WorkerPool::Shared::Run(IoOperation& operation) {
   if (!is_close && operation.cancelled.load(std::memory_order_relaxed)) {
     Finish(operation, -ECANCELED);
     return;
+  }
+  if (operation.command.request.submitted_ns == 0) {
+    operation.command.request.submitted_ns = MonotonicClock::Get().NowNs();
   }
   const int32_t result = RunBlockingCall(operation.command, operation.cancelled);
   if (result != kWouldWait) {

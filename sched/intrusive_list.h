@@ -71,14 +71,8 @@ class IntrusiveList {
     return next == &sentinel_ ? nullptr : static_cast<T*>(next);
   }
 
-  void PushBack(T& element) {
-    ListLink& link = element;
-    IOENGINE_CHECK(!link.linked(), "the element is in a list already; unlink it first");
-    link.previous_ = sentinel_.previous_;
-    link.next_ = &sentinel_;
-    sentinel_.previous_->next_ = &link;
-    sentinel_.previous_ = &link;
-  }
+  void PushBack(T& element) { LinkBefore(sentinel_, element); }
+  void PushFront(T& element) { LinkBefore(*sentinel_.next_, element); }
 
   // Null when empty. Cost: O(1), as all of them.
   T* TryPopFront() {
@@ -99,6 +93,14 @@ class IntrusiveList {
   }
 
  private:
+  static void LinkBefore(ListLink& next, ListLink& link) {
+    IOENGINE_CHECK(!link.linked(), "the element is in a list already; unlink it first");
+    link.previous_ = next.previous_;
+    link.next_ = &next;
+    next.previous_->next_ = &link;
+    next.previous_ = &link;
+  }
+
   ListLink sentinel_;
 };
 

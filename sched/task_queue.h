@@ -20,6 +20,8 @@ struct TaskQueueOptions {
   // Not 0: the class runs ahead of the others, by at most this much CPU time beyond its shares; see
   // ClassScheduler for what that promises to it and to the others. Nanoseconds.
   uint64_t latency_goal_ns = 0;
+  // Its I/O gives way to that of classes that are not of the background; see IoQueue.
+  bool background = false;
 };
 
 // Counters of a class since it was made. Times are taken once for each slice, not for each task.
@@ -42,6 +44,7 @@ class TaskQueue {
   const std::string& name() const { return options_.name; }
   uint32_t shares() const { return options_.shares; }
   uint64_t latency_goal_ns() const { return options_.latency_goal_ns; }
+  bool is_background() const { return options_.background; }
   const TaskQueueStats& stats() const { return stats_; }
 
  private:

@@ -15,6 +15,7 @@
 #include "ioengine/io/kernel_values.h"
 #include "ioengine/io/uring/prepare_sqe.h"
 #include "ioengine/sched/check.h"
+#include "ioengine/sched/clock.h"
 
 namespace ioengine {
 namespace {
@@ -216,6 +217,7 @@ size_t UringBackend::Wait(uint64_t timeout_ns) {
   }
   io_uring* const ring = ring_->get();
   const unsigned completions = 1 + DisarmFlag();
+  StampGathered();
   gathered_weight_ = 0;
   ++stats_.system_calls;
   int result;
@@ -260,6 +262,7 @@ bool UringBackend::ArmFlag(uint64_t after_ns) {
   io_uring_prep_timeout(sqe, &timeout, 0, 0);
   io_uring_sqe_set_data64(sqe, kFlagTag);
   flag_armed_ = true;
+  StampGathered();
   gathered_weight_ = 0;
   ++stats_.system_calls;
   // Takes no completions: that would be another's turn.
@@ -348,6 +351,7 @@ io_uring_sqe* UringBackend::NextSqe() {
 }
 
 void UringBackend::Submit() {
+  StampGathered();
   gathered_weight_ = 0;
   ++stats_.system_calls;
   const int result = io_uring_submit_and_get_events(ring_->get());
@@ -370,7 +374,20 @@ bool UringBackend::TrySubmit(IoOperation& operation) {
   const uint32_t size_bytes = operation.command.request.size_bytes;
   gathered_weight_ += std::max(uint32_t{1}, size_bytes / kBytesPerWeight);
   io_uring_sqe_set_data64(sqe, TagOf(operation));
+  operation.next = gathered_;
+  gathered_ = &operation;
   return true;
+}
+
+// Notes when the operations whose entries are submitted now were: one look at the clock for all.
+void UringBackend::StampGathered() {
+  if (gathered_ == nullptr) return;
+  const uint64_t now_ns = MonotonicClock::Get().NowNs();
+  while (gathered_ != nullptr) {
+    IoRequest& request = gathered_->command.request;
+    if (request.submitted_ns == 0) request.submitted_ns = now_ns;
+    gathered_ = std::exchange(gathered_->next, nullptr);
+  }
 }
 
 bool UringBackend::CatchUp() {

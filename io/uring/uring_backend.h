@@ -70,6 +70,7 @@ class UringBackend final : public Backend {
   void Submit();
   void SubmitEarly();
   bool TrySubmit(IoOperation& operation);
+  void StampGathered();
   bool NeedsThread(const IoRequest& request) const;
   void StartInPool(IoOperation& operation);
   bool RingHasCompletions() const;
@@ -93,6 +94,8 @@ class UringBackend final : public Backend {
   uint32_t submission_chunk_;
   uint64_t turns_ = 0;
   std::unique_ptr<KernelRing> ring_;
+  // Operations whose entries wait to be submitted.
+  IoOperation* gathered_ = nullptr;
   // Operations that found no free entry, oldest first.
   IoOperation* backlog_head_ = nullptr;
   IoOperation* backlog_tail_ = nullptr;

@@ -46,9 +46,9 @@ class IoQueueTest : public ScriptedIoFixture {
 };
 
 TEST_F(IoQueueTest, DepthIsCutToTheBackendsCapacity) {
-  EXPECT_EQ(IoQueue(backend_, *executor_, 1000).depth(), kCapacity);
-  EXPECT_EQ(IoQueue(backend_, *executor_, 3).depth(), 3u);
-  EXPECT_EQ(IoQueue(backend_, *executor_, 0).depth(), 1u);
+  EXPECT_EQ(IoQueue(backend_, *executor_, {.depth = 1000}).depth(), kCapacity);
+  EXPECT_EQ(IoQueue(backend_, *executor_, {.depth = 3}).depth(), 3u);
+  EXPECT_EQ(IoQueue(backend_, *executor_, {.depth = 0}).depth(), 1u);
   backend_.SetSink(io_->queue());
 }
 
@@ -210,7 +210,7 @@ TEST_F(IoQueueDeathTest, ItIsDestroyedWithOperationsInFlight) {
   };
   EXPECT_DEATH(
       {
-        auto queue = std::make_unique<IoQueue>(backend_, *executor_, 4);
+        auto queue = std::make_unique<IoQueue>(backend_, *executor_, IoQueueOptions{.depth = 4});
         IoCommand command;
         Ignore waiter(*queue, std::move(command));
         queue->Submit(waiter);

@@ -34,6 +34,16 @@ TEST(IntrusiveListTest, IsAFifo) {
   EXPECT_TRUE(list.empty());
 }
 
+TEST(IntrusiveListTest, TakesElementsAtTheFrontToo) {
+  IntrusiveList<Element> list;
+  Element elements[] = {Element(0), Element(1), Element(2)};
+  list.PushFront(elements[1]);
+  list.PushBack(elements[2]);
+  list.PushFront(elements[0]);
+  for (Element& element : elements) EXPECT_EQ(&list.PopFront(), &element);
+  EXPECT_TRUE(list.empty());
+}
+
 TEST(IntrusiveListTest, AnElementLeavesWhenItIsDestroyed) {
   IntrusiveList<Element> list;
   std::optional<Element> elements[3];
