@@ -175,7 +175,7 @@ TEST_F(MemoryBudgetTest, AClientMayWaitForMemory) {
     EXPECT_TRUE(client.Submit(0, [](Shard&) {}).Wait().ok());
   });
   std::this_thread::sleep_for(5ms);
-  crowd.over.store(true);
+  Empty(&crowd);
   waiting.join();
   EXPECT_TRUE(opener.Wait().ok());
 }
