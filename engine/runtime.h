@@ -33,8 +33,9 @@ namespace ioengine {
 class Runtime {
  public:
   // Starts all shards, or none. Errors: InvalidArgument names the option; ResourceExhausted when
-  // the buffer pools are larger than the machine's memory; those of io_uring's set-up, of threads
-  // and of memory name what is missing and what to do. Blocks until all shards run.
+  // the buffer pools are larger than the machine's memory; those of the backend's set-up
+  // (MakeBackend), of threads and of memory name what is missing and what to do. Blocks until all
+  // shards run.
   static absl::StatusOr<std::unique_ptr<Runtime>> Start(const RuntimeOptions& options);
 
   Runtime(const Runtime&) = delete;

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "ioengine/io/backend.h"
+#include "ioengine/io/make_backend.h"
 #include "ioengine/numa/placement.h"
 #include "ioengine/sched/stall.h"
 #include "ioengine/sched/task_queue.h"
@@ -39,6 +40,10 @@ struct RuntimeOptions {
   // (Executor::memory). At least buffers, tables and 1 MiB for tasks; 0: 256 MiB beside the
   // buffers.
   size_t memory_per_shard_bytes = 0;
+
+  // What the I/O goes through. Default: io_uring, and a pool of threads on each shard where that is
+  // not to be had, which RuntimeInfo tells with the reason.
+  BackendChoice backend = BackendChoice::kAuto;
 
   // Memory for the DMA buffers of each shard, taken at start, from huge pages where there are any,
   // and registered with the kernel. Bytes; rounded up to 2 MiB.

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "ioengine/io/uring/uring_backend.h"
+#include "ioengine/io/make_backend.h"
 #include "ioengine/numa/affinity.h"
 #include "ioengine/sched/check.h"
 
@@ -206,11 +206,9 @@ absl::Status ShardThread::SetUp() {
                               "large transfers may be split, and memory may be on another node"});
   }
 
-  UringBackendOptions backend_options;
-  backend_options.capacity = options_.queue_depth;
-  backend_options.ring.entries = static_cast<uint32_t>(options_.queue_depth);
-  backend_options.ring.registered_files = static_cast<uint32_t>(options_.max_open_files);
-  auto backend = UringBackend::Create(backend_options);
+  auto backend = MakeBackend({.choice = options_.backend,
+                              .capacity = options_.queue_depth,
+                              .registered_files = options_.max_open_files});
   if (!backend.ok()) return backend.status();
   backend_ = *std::move(backend);
 

@@ -25,6 +25,7 @@ ThreadBackend::ThreadBackend(const ThreadBackendOptions& options)
     : Backend(options.capacity),
       pool_(*this, {.max_threads = options.threads, .capacity = options.capacity}) {
   info_.name = "thread pool";
+  info_.degraded = options.degraded;
   info_.features.push_back(absl::StrCat("up to ", options.threads, " threads"));
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -23,6 +24,8 @@ struct ThreadBackendOptions {
   // Threads at most; they are started as they are needed. So many operations are with the device at
   // once; more wait for a thread.
   size_t threads = 16;
+  // What is degraded already by having this backend: told in info().
+  std::vector<Degradation> degraded = {};
 };
 
 // Start gathers operations; Poll, Wait and each eighth Start hand them to the pool, under one lock

@@ -67,38 +67,47 @@ constexpr int kMostWaits = 40;
 
 std::string ErrorText(int result) { return std::generic_category().message(-result); }
 
-absl::Status SetupError(int result) {
+// Why the kernel gives no ring, and what to do.
+absl::Status RefusalOf(const std::string& call, int result) {
   switch (result) {
     case -EPERM:
     case -EACCES:
-      return absl::PermissionDeniedError(
-          "io_uring_setup: permission denied: io_uring is blocked for this process; set "
-          "kernel.io_uring_disabled to 0 (sysctl), or allow it in the container's seccomp profile");
+      return absl::PermissionDeniedError(absl::StrCat(
+          call, ": permission denied: io_uring is blocked for this process; set ",
+          "kernel.io_uring_disabled to 0 (sysctl), or allow it in the container's seccomp "
+          "profile"));
     case -ENOSYS:
-      return absl::UnimplementedError(
-          "io_uring_setup: not implemented: this kernel, or the container's seccomp profile, has "
-          "no "
-          "io_uring; Linux 5.19 or newer is needed");
+      return absl::UnimplementedError(absl::StrCat(
+          call, ": not implemented: this kernel, or the container's seccomp profile, has no ",
+          "io_uring; Linux 5.19 or newer is needed"));
     case -ENOMEM:
-      return absl::ResourceExhaustedError(
-          "io_uring_setup: not even the smallest ring may lock its memory; raise RLIMIT_MEMLOCK "
-          "(ulimit -l)");
+      return absl::ResourceExhaustedError(absl::StrCat(
+          call, ": not even the smallest ring may lock its memory; raise RLIMIT_MEMLOCK ",
+          "(ulimit -l)"));
     case -EMFILE:
     case -ENFILE:
       return absl::ResourceExhaustedError(
-          absl::StrCat("io_uring_setup: ", ErrorText(result), "; raise ulimit -n"));
+          absl::StrCat(call, ": ", ErrorText(result), "; raise ulimit -n"));
     default:
-      return absl::InternalError(absl::StrCat("io_uring_setup: ", ErrorText(result)));
+      return absl::InternalError(absl::StrCat(call, ": ", ErrorText(result)));
   }
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KernelRing>> KernelRing::Create(const KernelRingOptions& options,
-                                                               BackendInfo& info) {
+                                                               BackendInfo& info, bool* refused) {
   std::unique_ptr<KernelRing> ring(new KernelRing());
-  if (absl::Status status = ring->SetUp(options, info); !status.ok()) return status;
+  if (const int result = ring->SetUp(options, info); result < 0) {
+    if (refused != nullptr) {
+      *refused = result == -EPERM || result == -EACCES || result == -ENOSYS || result == -ENOMEM;
+    }
+    return RefusalOf("io_uring_setup", result);
+  }
+  if (refused != nullptr) *refused = true;  // what goes wrong now is this kernel's, or a filter's
+  if (absl::Status status = ring->CheckFeatures(); !status.ok()) return status;
   if (absl::Status status = ring->CheckOperations(options, info); !status.ok()) return status;
+  if (refused != nullptr) *refused = false;
   ring->RegisterExtras(options, info);
   return ring;
 }
@@ -112,7 +121,7 @@ KernelRing::~KernelRing() {
   io_uring_queue_exit(&ring_);
 }
 
-absl::Status KernelRing::SetUp(const KernelRingOptions& options, BackendInfo& info) {
+int KernelRing::SetUp(const KernelRingOptions& options, BackendInfo& info) {
   uint32_t entries = options.entries;
   uint32_t completion_entries = options.completion_entries;
   size_t step = options.allow_defer_taskrun ? 0 : 1;
@@ -133,16 +142,11 @@ absl::Status KernelRing::SetUp(const KernelRingOptions& options, BackendInfo& in
     } else if (result == -ENOMEM && ++waits <= kMostWaits) {
       std::this_thread::sleep_for(kWait);
     } else {
-      return SetupError(result);
+      return result;
     }
   }
   initialized_ = true;
   AfterMap();
-  if ((ring_.features & kNeededFeatures) != kNeededFeatures) {
-    return absl::FailedPreconditionError(
-        "this kernel's io_uring is too old (no NODROP, SUBMIT_STABLE or EXT_ARG); Linux 5.19 or "
-        "newer is needed");
-  }
   // A child process must not submit on its parent's ring.
   io_uring_ring_dontfork(&ring_);
 
@@ -159,7 +163,18 @@ absl::Status KernelRing::SetUp(const KernelRingOptions& options, BackendInfo& in
          "the kernel granted no more memory (ENOMEM)",
          absl::StrCat("it has ", entries, "; raise RLIMIT_MEMLOCK (ulimit -l)")});
   }
-  return absl::OkStatus();
+  return 0;
+}
+
+absl::Status KernelRing::CheckFeatures() {
+  if ((ring_.features & kNeededFeatures) != kNeededFeatures) {
+    return absl::FailedPreconditionError(
+        "this kernel's io_uring is too old (no NODROP, SUBMIT_STABLE or EXT_ARG); Linux 5.19 or "
+        "newer is needed");
+  }
+  // A filter of system calls may let a ring be made, and not be used.
+  const int result = io_uring_enter(static_cast<unsigned>(ring_.ring_fd), 0, 0, 0, nullptr);
+  return result < 0 ? RefusalOf("io_uring_enter", result) : absl::OkStatus();
 }
 
 absl::Status KernelRing::CheckOperations(const KernelRingOptions& options, BackendInfo& info) {

@@ -38,9 +38,11 @@ class KernelRing {
   // Sets up, stepping down from the newest features to what the kernel grants; notes in `info`
   // what is in use and what was refused. Errors: PermissionDenied or Unimplemented where io_uring
   // is blocked or missing; ResourceExhausted where not even the smallest ring may be had;
-  // FailedPrecondition where the kernel is too old. Each says what to do.
+  // FailedPrecondition where the kernel is too old. Each says what to do; `refused` (may be null)
+  // is set when it is io_uring or memory for it that is missing, and not a descriptor.
   static absl::StatusOr<std::unique_ptr<KernelRing>> Create(const KernelRingOptions& options,
-                                                            BackendInfo& info);
+                                                            BackendInfo& info,
+                                                            bool* refused = nullptr);
 
   KernelRing(const KernelRing&) = delete;
   KernelRing& operator=(const KernelRing&) = delete;
@@ -60,7 +62,9 @@ class KernelRing {
  private:
   KernelRing() = default;
 
-  absl::Status SetUp(const KernelRingOptions& options, BackendInfo& info);
+  // Gives 0, or minus an errno.
+  int SetUp(const KernelRingOptions& options, BackendInfo& info);
+  absl::Status CheckFeatures();
   absl::Status CheckOperations(const KernelRingOptions& options, BackendInfo& info);
   void RegisterExtras(const KernelRingOptions& options, BackendInfo& info);
 

@@ -77,13 +77,13 @@ bool IsPassing(int result) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<UringBackend>> UringBackend::Create(
-    const UringBackendOptions& options) {
+    const UringBackendOptions& options, bool* refused) {
   std::unique_ptr<UringBackend> backend(new UringBackend(options));
   KernelRingOptions ring_options = options.ring;
   // Every slot may complete, its cancellation too, and the wake-up.
   ring_options.completion_entries =
       std::max(ring_options.completion_entries, static_cast<uint32_t>(2 * options.capacity + 8));
-  auto ring = KernelRing::Create(ring_options, backend->info_);
+  auto ring = KernelRing::Create(ring_options, backend->info_, refused);
   if (!ring.ok()) return ring.status();
   backend->ring_ = *std::move(ring);
   backend->wake_fd_ = eventfd(0, EFD_CLOEXEC);

@@ -39,8 +39,10 @@ struct UringBackendOptions {
 // is made for the first of these.
 class UringBackend final : public Backend {
  public:
-  // Makes the ring. Errors: see KernelRing::Create; ResourceExhausted when there is no eventfd.
-  static absl::StatusOr<std::unique_ptr<UringBackend>> Create(const UringBackendOptions& options);
+  // Makes the ring. Errors, and `refused`: see KernelRing::Create; ResourceExhausted when there is
+  // no eventfd.
+  static absl::StatusOr<std::unique_ptr<UringBackend>> Create(const UringBackendOptions& options,
+                                                              bool* refused = nullptr);
 
   // Drains.
   ~UringBackend() override;

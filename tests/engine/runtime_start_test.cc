@@ -1,10 +1,6 @@
 // Runtime::Start: what it refuses, and what it tells of what it got.
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -234,28 +230,6 @@ TEST(RuntimeStartDeathTest, NoMoreThreads) {
 
 TEST(RuntimeStartDeathTest, NoMoreDescriptors) {
   EXPECT_EXIT(StartWithoutDescriptors(), testing::ExitedWithCode(0), "");
-}
-
-// As a container's profile does: io_uring_setup gives `error`.
-[[noreturn]] void StartWithIoUringBlocked(uint32_t error, absl::StatusCode code,
-                                          const std::string& text) {
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  const sock_fprog program{4, filter};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) _exit(10);
-  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) _exit(11);
-  ExitWithStartOf({.shard_count = 2, .buffer_pool_bytes = kSmallPoolBytes}, code, text);
-}
-
-TEST(RuntimeStartDeathTest, IoUringIsBlocked) {
-  EXPECT_EXIT(StartWithIoUringBlocked(EPERM, absl::StatusCode::kPermissionDenied, "seccomp"),
-              testing::ExitedWithCode(0), "");
-  EXPECT_EXIT(StartWithIoUringBlocked(ENOSYS, absl::StatusCode::kUnimplemented, "seccomp"),
-              testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

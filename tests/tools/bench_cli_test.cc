@@ -285,13 +285,26 @@ TEST_F(BenchCliTest, SaysWhatIsWrong) {
 }
 
 TEST_F(BenchCliTest, SaysThatIoUringIsBlocked) {
-  Finished run = Run({Dir(), "--size=8M"}, [] { return BlockUring(EPERM); });
+  Finished run = Run({Dir(), "--size=8M", "--backend=uring"}, [] { return BlockUring(EPERM); });
   EXPECT_EQ(run.exit_status, 1);
   EXPECT_THAT(run.errors, HasSubstr("io_uring is blocked for this process"));
   EXPECT_THAT(run.errors, HasSubstr("seccomp"));
-  run = Run({Dir(), "--size=8M"}, [] { return BlockUring(ENOSYS); });
+  run = Run({Dir(), "--size=8M", "--backend=uring"}, [] { return BlockUring(ENOSYS); });
   EXPECT_EQ(run.exit_status, 1);
   EXPECT_THAT(run.errors, HasSubstr("Linux 5.19 or newer is needed"));
+  EXPECT_TRUE(data_.empty());
+}
+
+TEST_F(BenchCliTest, MeasuresThreadsWhereIoUringIsBlockedOrWhenAsked) {
+  Finished run =
+      Run({Dir(), "--size=8M", "--duration=50ms", "--verify"}, [] { return BlockUring(EPERM); });
+  EXPECT_EQ(run.exit_status, 0) << run.errors;
+  EXPECT_THAT(run.output, HasSubstr("backend      thread pool"));
+  EXPECT_THAT(run.output, HasSubstr("io_uring is blocked for this process"));
+  run = Run({Dir(), "--size=8M", "--duration=50ms", "--verify", "--backend=threads"});
+  EXPECT_EQ(run.exit_status, 0) << run.errors;
+  EXPECT_THAT(run.output, HasSubstr("backend      thread pool"));
+  EXPECT_THAT(run.output, Not(HasSubstr("blocked")));
   EXPECT_TRUE(data_.empty());
 }
 

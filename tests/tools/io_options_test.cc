@@ -43,12 +43,12 @@ TEST(IoOptionsTest, DefaultsAreValidAndFitTheWorkload) {
 
 TEST(IoOptionsTest, TakesEveryFlag) {
   IoOptions options;
-  EXPECT_EQ(Complaint(&options,
-                      {"--file=/f", "--destroy-data", "--size=64M", "--workloads=mixed,null",
-                       "--block-size=8k", "--depth=3", "--shards=2", "--placement=1,0",
-                       "--duration=2s", "--repetitions=4", "--idle-spin-us=9", "--seed=5",
-                       "--backend=io_uring", "--compare=fio,raw", "--slice=100ms", "--json=/j"}),
-            "");
+  EXPECT_EQ(
+      Complaint(&options, {"--file=/f", "--destroy-data", "--size=64M", "--workloads=mixed,null",
+                           "--block-size=8k", "--depth=3", "--shards=2", "--placement=1,0",
+                           "--duration=2s", "--repetitions=4", "--idle-spin-us=9", "--seed=5",
+                           "--backend=threads", "--compare=fio,raw", "--slice=100ms", "--json=/j"}),
+      "");
   EXPECT_EQ(options.target.file, "/f");
   EXPECT_TRUE(options.target.destroy_data);
   EXPECT_EQ(options.target.size_bytes, 64u << 20);
@@ -61,6 +61,7 @@ TEST(IoOptionsTest, TakesEveryFlag) {
   EXPECT_EQ(options.repetitions, 4);
   EXPECT_EQ(options.idle_spin_us, 9);
   EXPECT_EQ(options.seed, 5);
+  EXPECT_EQ(options.backend, BackendChoice::kThreadPool);
   EXPECT_TRUE(options.compare_fio && options.compare_raw);
   EXPECT_EQ(options.slice_s, 0.1);
   EXPECT_EQ(options.json_path, "/j");
@@ -74,7 +75,7 @@ TEST(IoOptionsTest, NamesWhatIsWrong) {
   EXPECT_THAT(Complaint({"--size=1M", "--shards=2"}), HasSubstr("too small for 2 shards"));
   EXPECT_THAT(Complaint({"--workloads=seqread,foo"}), HasSubstr("unknown workload 'foo'"));
   EXPECT_THAT(Complaint({"--compare=foo"}), HasSubstr("known peers: fio, raw"));
-  EXPECT_THAT(Complaint({"--backend=foo"}), HasSubstr("known backends"));
+  EXPECT_THAT(Complaint({"--backend=foo"}), HasSubstr("known backends: auto, uring, threads"));
   EXPECT_THAT(Complaint({"--placement=everywhere"}), HasSubstr("--placement=everywhere"));
   EXPECT_THAT(Complaint({"--verify", "--compare=raw"}), HasSubstr("do not go together"));
   EXPECT_THAT(Complaint({"--verify", "--workloads=null"}), HasSubstr("reads a block back"));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -31,10 +32,17 @@ bool Verifies(Workload workload) {
          workload == Workload::kMixed;
 }
 
-// The name of a backend; io_uring is the one there is, and auto takes it.
-absl::Status ParseBackend(std::string_view text) {
-  if (text == "auto" || text == "io_uring") return absl::OkStatus();
-  return absl::InvalidArgumentError("known backends: auto, io_uring");
+absl::Status ParseBackend(std::string_view text, BackendChoice* choice) {
+  static constexpr std::pair<std::string_view, BackendChoice> kNames[] = {
+      {"auto", BackendChoice::kAuto},
+      {"uring", BackendChoice::kIoUring},
+      {"threads", BackendChoice::kThreadPool}};
+  for (const auto& [name, named] : kNames) {
+    if (text != name) continue;
+    *choice = named;
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError("known backends: auto, uring, threads");
 }
 
 }  // namespace
@@ -105,7 +113,10 @@ void IoOptions::AddTo(FlagSet& flags) {
                    &idle_spin_us);
   flags.AddInteger("seed", "of offsets and contents (1)", 0, INT64_MAX, &seed);
   flags.AddSwitch("verify", "write stamped blocks, and check every block that is read", &verify);
-  flags.Add("backend", "NAME", "auto or io_uring (auto)", ParseBackend);
+  flags.Add("backend", "NAME",
+            "uring, threads (plain system calls), or auto: uring where it\n"
+            "is to be had (auto)",
+            [this](std::string_view text) { return ParseBackend(text, &backend); });
   flags.Add("compare", "PEERS", "fio, raw (a bare io_uring loop), or both: alternate with them",
             [this](std::string_view text) { return ParseCompare(text, this); });
   flags.AddSeconds("slice", "of one turn in a comparison (1)", &slice_s);

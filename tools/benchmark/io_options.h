@@ -28,6 +28,7 @@ struct IoOptions {
   int64_t repetitions = 1;
   int64_t idle_spin_us = RuntimeOptions().idle_spin_us;
   int64_t seed = 1;
+  BackendChoice backend = BackendChoice::kAuto;
   bool verify = false;
   std::string json_path;
   bool compare_fio = false;

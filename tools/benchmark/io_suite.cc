@@ -116,6 +116,7 @@ absl::Status IoSuite::StartRuntime() {
   RuntimeOptions runtime_options;
   runtime_options.shard_count = static_cast<int>(options_.shards);
   runtime_options.placement = options_.placement;
+  runtime_options.backend = options_.backend;
   runtime_options.idle_spin_us = static_cast<uint32_t>(options_.idle_spin_us);
   uint64_t pool_bytes = uint64_t{8} << 20;  // the layout's buffers
   for (const Workload workload : options_.workloads) {
