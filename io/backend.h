@@ -36,7 +36,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "ioengine/io/io_operation.h"
 #include "ioengine/io/io_request.h"
 #include "ioengine/sched/poller.h"
@@ -97,9 +96,10 @@ class Backend : public Poller {
   virtual void Cancel(IoOperation& operation) = 0;
   virtual void Drain() = 0;
 
-  // Registers memory for operations with `registered_buffer`; index i names regions[i]. Once.
-  // Errors: what the kernel says; operations then work with plain memory, and Info() tells.
-  virtual absl::Status RegisterBuffers(std::span<const std::span<std::byte>> regions) = 0;
+  // Registers memory for operations with `registered_buffer`: all of `arena`, or as much as the
+  // kernel grants, or nothing. What is missing is plain memory, with which operations work as well,
+  // and info() tells. Once. Borrows `arena` until its end.
+  virtual BufferRegistration RegisterBuffers(std::span<std::byte> arena) = 0;
 
   // Puts `fd` into entry `index` of the backend's table of registered files, or empties the entry
   // (fd = -1). False: the file is used through its descriptor, which costs a little more.

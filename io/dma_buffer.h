@@ -16,6 +16,13 @@ class DmaBufferPool;
 // Says that a buffer is not registered with the kernel.
 inline constexpr uint16_t kNotRegistered = UINT16_MAX;
 
+// How much of an arena the kernel has registered: from its start, in regions of a power of two
+// bytes; region i, which operations name, holds what is i times that far in.
+struct BufferRegistration {
+  size_t registered_bytes = 0;
+  size_t region_bytes = 0;
+};
+
 namespace internal {
 
 // One per 4 KiB page of a pool's arena; that of a block's first page describes the block.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/io/poison.h"
@@ -29,7 +30,12 @@ DmaBufferPool::DmaBufferPool(std::span<std::byte> arena)
     blocks_[page].pool = this;
     blocks_[page].data = arena.data() + page * kPageBytes;
   }
-  // The largest aligned blocks that fit, from the front.
+  FillFree();
+  Poison(arena_);
+}
+
+// With the largest aligned blocks that fit, from the front.
+void DmaBufferPool::FillFree() {
   for (size_t page = 0; page < blocks_.size();) {
     const size_t fit = static_cast<size_t>(std::bit_width(blocks_.size() - page)) - 1;
     const size_t aligned = page == 0 ? kOrders - 1 : static_cast<size_t>(std::countr_zero(page));
@@ -37,7 +43,6 @@ DmaBufferPool::DmaBufferPool(std::span<std::byte> arena)
     PushFree(&blocks_[page], order);
     page += size_t{1} << order;
   }
-  Poison(arena_);
 }
 
 DmaBufferPool::~DmaBufferPool() {
@@ -59,26 +64,24 @@ absl::StatusOr<DmaBuffer> DmaBufferPool::Allocate(size_t size_bytes) {
         " bytes of the shard's pool are in use; free buffers or give ", "the shard a larger pool"));
   }
   block->references = 1;
+  block->registered_index =
+      ZoneOf(*block) == kRegistered && FitsRegion(order)
+          ? static_cast<uint16_t>(OffsetOf(*block) / registration_.region_bytes)
+          : kNotRegistered;
   block->size_bytes = static_cast<uint32_t>(size_bytes);
   used_bytes_ += kPageBytes << order;
   Unpoison({block->data, size_bytes});
   return DmaBuffer(block);
 }
 
-std::vector<std::span<std::byte>> DmaBufferPool::Regions() const {
-  std::vector<std::span<std::byte>> regions;
-  for (size_t at = 0; at < arena_.size(); at += kMaxBufferBytes) {
-    regions.push_back(arena_.subspan(at, std::min(kMaxBufferBytes, arena_.size() - at)));
-  }
-  return regions;
-}
-
-void DmaBufferPool::SetRegistered() {
+void DmaBufferPool::SetRegistered(const BufferRegistration& registration) {
   IOENGINE_CHECK(used_bytes_ == 0, "SetRegistered comes before the first Allocate");
-  for (Block& block : blocks_) {
-    const size_t offset = static_cast<size_t>(block.data - arena_.data());
-    block.registered_index = static_cast<uint16_t>(offset / kMaxBufferBytes);
-  }
+  IOENGINE_CHECK(
+      registration.registered_bytes == 0 || std::has_single_bit(registration.region_bytes),
+      "regions of registered buffers are powers of two");
+  registration_ = registration;
+  free_ = {};
+  FillFree();
 }
 
 void DmaBufferPool::Free(Block* block) {
@@ -97,14 +100,23 @@ void DmaBufferPool::Free(Block* block) {
 }
 
 DmaBufferPool::Block* DmaBufferPool::TakeFree(size_t order) {
+  const bool fits = FitsRegion(order);
+  Block* const block = TakeFreeIn(fits ? kRegistered : kPlain, order);
+  return block != nullptr ? block : TakeFreeIn(fits ? kPlain : kRegistered, order);
+}
+
+DmaBufferPool::Block* DmaBufferPool::TakeFreeIn(Zone zone, size_t order) {
   size_t found = order;
-  while (found < kOrders && free_[found] == nullptr) ++found;
+  while (found < kOrders && free_[zone][found] == nullptr) ++found;
   if (found == kOrders) return nullptr;
-  Block* block = free_[found];
+  Block* block = free_[zone][found];
   UnlinkFree(block);
   while (found > order) {
     --found;
-    PushFree(BuddyOf(block, found), found);
+    Block* rest = BuddyOf(block, found);
+    // What cannot use registered memory takes the upper half, and so the plain one at the border.
+    if (!FitsRegion(order) && ZoneOf(*block) == kRegistered) std::swap(block, rest);
+    PushFree(rest, found);
   }
   block->order = static_cast<uint8_t>(order);
   return block;
@@ -114,13 +126,14 @@ void DmaBufferPool::PushFree(Block* block, size_t order) {
   block->order = static_cast<uint8_t>(order);
   block->is_free = true;
   block->previous_free = nullptr;
-  block->next_free = free_[order];
-  if (block->next_free != nullptr) block->next_free->previous_free = block;
-  free_[order] = block;
+  Block*& head = free_[ZoneOf(*block)][order];
+  block->next_free = head;
+  if (head != nullptr) head->previous_free = block;
+  head = block;
 }
 
 void DmaBufferPool::UnlinkFree(Block* block) {
-  Block*& head = free_[block->order];
+  Block*& head = free_[ZoneOf(*block)][block->order];
   if (head == block) head = block->next_free;
   if (block->previous_free != nullptr) block->previous_free->next_free = block->next_free;
   if (block->next_free != nullptr) block->next_free->previous_free = block->previous_free;

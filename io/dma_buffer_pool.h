@@ -24,8 +24,7 @@ class DmaBufferPool {
   static constexpr size_t kPageBytes = 4096;
   // Arenas start at this alignment, and buffers are aligned up to it.
   static constexpr size_t kArenaAlignmentBytes = size_t{2} << 20;
-  // The largest buffer, and the size of the regions that are registered with the kernel, which
-  // takes no more than 1 GiB in one. No buffer crosses two regions.
+  // The largest buffer. Also the most that the kernel registers as one region.
   static constexpr size_t kMaxBufferBytes = size_t{1} << 30;
 
   // Borrows `arena`, which must be aligned to kArenaAlignmentBytes, be a multiple of kPageBytes,
@@ -41,12 +40,10 @@ class DmaBufferPool {
   // block of that size is free. Cost: O(log arena), no system call.
   absl::StatusOr<DmaBuffer> Allocate(size_t size_bytes);
 
-  // The arena in the regions to register with a backend, in the order of their indices.
-  std::vector<std::span<std::byte>> Regions() const;
-
-  // Tells the pool that a backend registered `Regions()`: buffers carry their index from now on.
-  // Call it before the first Allocate.
-  void SetRegistered();
+  // Tells the pool what a backend registered of the arena. From now on buffers that lie within one
+  // registered region carry its index, and are what is given out first; larger ones are taken from
+  // the rest while there is any. Call it before the first Allocate.
+  void SetRegistered(const BufferRegistration& registration);
 
   size_t capacity_bytes() const { return arena_.size(); }
   // Whole blocks, so rounded up to powers of two.
@@ -60,15 +57,32 @@ class DmaBufferPool {
   static constexpr size_t kOrders = 19;  // 4 KiB to 1 GiB
   static_assert((kPageBytes << (kOrders - 1)) == kMaxBufferBytes);
 
+  // Free blocks are kept apart by whether they begin in registered memory.
+  enum Zone : uint8_t { kRegistered, kPlain };
+  static constexpr size_t kZones = 2;
+
+  void FillFree();
   void Free(Block* block);
   Block* TakeFree(size_t order);
+  Block* TakeFreeIn(Zone zone, size_t order);
+  size_t OffsetOf(const Block& block) const {
+    return static_cast<size_t>(block.data - arena_.data());
+  }
+  Zone ZoneOf(const Block& block) const {
+    return OffsetOf(block) < registration_.registered_bytes ? kRegistered : kPlain;
+  }
+  // Whether blocks of that order do not cross the borders of regions.
+  bool FitsRegion(size_t order) const {
+    return (kPageBytes << order) <= registration_.region_bytes;
+  }
   void PushFree(Block* block, size_t order);
   void UnlinkFree(Block* block);
   Block* BuddyOf(Block* block, size_t order);
 
   std::span<std::byte> arena_;
   std::vector<Block> blocks_;  // one per page
-  std::array<Block*, kOrders> free_{};
+  std::array<std::array<Block*, kOrders>, kZones> free_{};
+  BufferRegistration registration_;
   size_t used_bytes_ = 0;
   uint64_t times_full_ = 0;
 };

@@ -1,7 +1,6 @@
 #include "ioengine/io/shard_io.h"
 
 #include <utility>
-#include <vector>
 
 namespace ioengine {
 
@@ -42,8 +41,7 @@ ShardIo::ShardIo(Backend& backend, Executor& executor, std::span<std::byte> aren
               .max_background_bytes = options.max_background_bytes,
               .slow = options.slow_io}),
       files_(options.max_open_files, *this) {
-  const std::vector<std::span<std::byte>> regions = buffers_.Regions();
-  if (backend_.RegisterBuffers(regions).ok()) buffers_.SetRegistered();
+  buffers_.SetRegistered(backend_.RegisterBuffers(arena));
 }
 
 ShardIo::~ShardIo() { queue_.Drain(); }

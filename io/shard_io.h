@@ -32,8 +32,8 @@ struct ShardIoOptions {
 class ShardIo final : private FileCloser {
  public:
   // Borrows all three: `backend` and `executor` belong together; `arena` is the memory of the
-  // buffers, see DmaBufferPool. Registers the arena with the backend; where that is refused the
-  // buffers are plain memory, and backend.info() tells.
+  // buffers, see DmaBufferPool. Registers the arena with the backend; where that is refused,
+  // or granted for a part, buffers are plain memory or may be, and backend.info() tells.
   ShardIo(Backend& backend, Executor& executor, std::span<std::byte> arena,
           const ShardIoOptions& options);
   ShardIo(const ShardIo&) = delete;

@@ -55,10 +55,10 @@ void ThreadBackend::Drain() {
   }
 }
 
-absl::Status ThreadBackend::RegisterBuffers(std::span<const std::span<std::byte>> /*regions*/) {
+BufferRegistration ThreadBackend::RegisterBuffers(std::span<std::byte> /*arena*/) {
   info_.degraded.push_back({"registered buffers", "plain system calls do not know them",
                             "the kernel maps the pages for each operation"});
-  return absl::UnimplementedError("a thread pool has no registered buffers");
+  return {};
 }
 
 bool ThreadBackend::RegisterFile(int /*index*/, int /*fd*/) { return false; }

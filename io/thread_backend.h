@@ -45,7 +45,7 @@ class ThreadBackend final : public Backend {
   void Start(IoOperation& operation) override;
   void Cancel(IoOperation& operation) override;
   void Drain() override;
-  absl::Status RegisterBuffers(std::span<const std::span<std::byte>> regions) override;
+  BufferRegistration RegisterBuffers(std::span<std::byte> arena) override;
   bool RegisterFile(int index, int fd) override;
   const BackendInfo& info() const override { return info_; }
 

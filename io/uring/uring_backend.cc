@@ -1,19 +1,19 @@
 #include "ioengine/io/uring/uring_backend.h"
 
 #include <sys/eventfd.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/io/io_error.h"
 #include "ioengine/io/kernel_values.h"
 #include "ioengine/io/uring/prepare_sqe.h"
+#include "ioengine/io/uring/register_arena.h"
 #include "ioengine/sched/check.h"
 #include "ioengine/sched/clock.h"
 
@@ -66,6 +66,8 @@ __kernel_timespec Timespec(uint64_t ns) {
   return {.tv_sec = static_cast<int64_t>(ns / 1'000'000'000),
           .tv_nsec = static_cast<int64_t>(ns % 1'000'000'000)};
 }
+
+std::string Mebibytes(size_t size_bytes) { return absl::StrCat(size_bytes >> 20, " MiB"); }
 
 // Refusals of io_uring_enter that pass by themselves: a signal, the end of the wait, or memory
 // that is short or completions that must be taken first.
@@ -167,24 +169,27 @@ void UringBackend::Drain() {
   }
 }
 
-absl::Status UringBackend::RegisterBuffers(std::span<const std::span<std::byte>> regions) {
-  std::vector<iovec> vectors;
-  for (const std::span<std::byte> region : regions) {
-    vectors.push_back({region.data(), region.size()});
-  }
+BufferRegistration UringBackend::RegisterBuffers(std::span<std::byte> arena) {
+  if (arena.empty()) return {};
+  BufferRegistration registration;
   const int result = options_.ring.allow_registered_buffers
-                         ? io_uring_register_buffers(ring_->get(), vectors.data(),
-                                                     static_cast<unsigned>(vectors.size()))
+                         ? RegisterArena(*ring_->get(), arena, &registration)
                          : -EOPNOTSUPP;
-  if (result == 0) {
-    info_.features.push_back("registered buffers");
-    return absl::OkStatus();
+  if (registration.registered_bytes > 0) info_.features.push_back("registered buffers");
+  if (registration.registered_bytes < arena.size()) {
+    const bool none = registration.registered_bytes == 0;
+    const std::string what =
+        none ? "registered buffers"
+             : absl::StrCat("registered buffers for all of the ", Mebibytes(arena.size()));
+    const std::string rest =
+        none ? "" : absl::StrCat(Mebibytes(registration.registered_bytes), " are; of the rest ");
+    info_.degraded.push_back(
+        {what, std::generic_category().message(-result),
+         absl::StrCat(rest, "the kernel maps the pages for each operation (up to 18 % fewer small ",
+                      "operations per second); raise RLIMIT_MEMLOCK (ulimit -l) above the size of ",
+                      "the buffer pool")});
   }
-  info_.degraded.push_back({"registered buffers", std::generic_category().message(-result),
-                            "the kernel maps the pages for each operation (up to 18 % fewer small "
-                            "operations per second); raise RLIMIT_MEMLOCK (ulimit -l) above the "
-                            "size of the buffer pool"});
-  return IoError(-result, "io_uring_register_buffers");
+  return registration;
 }
 
 bool UringBackend::RegisterFile(int index, int fd) {

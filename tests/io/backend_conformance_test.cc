@@ -8,11 +8,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <random>
-#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -20,11 +18,8 @@
 
 #include "gtest/gtest.h"
 #include "ioengine/io/backend.h"
-#include "ioengine/io/dma_buffer_pool.h"
-#include "ioengine/io/open_file.h"
 #include "ioengine/tests/io/backend_driver.h"
 #include "ioengine/tests/io/backend_factory.h"
-#include "ioengine/tests/io/test_arena.h"
 #include "ioengine/tests/io/test_directory.h"
 
 namespace ioengine {
@@ -364,89 +359,6 @@ TEST_P(BackendConformanceTest, TheEndOfTheBackendDrains) {
   driver_.Use(GetParam().make(kCapacity));
   for (const uintptr_t number : numbers) EXPECT_TRUE(driver_.completed(number));
   if (GetParam().real_files) CloseFd(fd);
-}
-
-// Buffers and files belong to the operation until OnComplete returned.
-TEST_P(BackendConformanceTest, AnOperationOwnsWhatItUses) {
-  class NoCloser final : public FileCloser {
-   public:
-    void CloseFile(OpenFile& file) override { file.table->Release(file); }
-  };
-  const TestArena arena(kCapacity * kPage);
-  DmaBufferPool pool(arena.bytes());
-  NoCloser closer;
-  FileTable table(1, closer);
-  const int fd = NewFile("x", kPage);
-  for (const bool cancel : {false, true}) {
-    FileRef file = table.Reserve();
-    DmaBuffer buffer = pool.Allocate(kPage).value();
-    IoCommand command = Driver::Transfer(IoOpcode::kRead, fd, 0, buffer.data(), kPage);
-    command.buffer = std::move(buffer);
-    command.file = std::move(file);
-    int seen = 0;
-    driver_.on_complete = [&](uintptr_t, IoCommand& completed, int32_t) {
-      ++seen;
-      EXPECT_TRUE(completed.buffer.valid());
-      EXPECT_TRUE(completed.file);
-      EXPECT_EQ(pool.used_bytes(), kPage);
-    };
-    const uintptr_t number = driver_.Start(std::move(command));
-    EXPECT_EQ(pool.used_bytes(), kPage);
-    EXPECT_EQ(table.open_files(), 1u);
-    if (cancel) driver_.Cancel(number);
-    driver_.Await(number);
-    EXPECT_EQ(seen, 1);
-    EXPECT_EQ(pool.used_bytes(), 0u);
-    EXPECT_EQ(table.open_files(), 0u);
-    driver_.on_complete = nullptr;
-  }
-  CloseFd(fd);
-}
-
-TEST_P(BackendConformanceTest, RegisteredFilesAndBuffers) {
-  Backend& backend = driver_.backend();
-  const TestArena arena(size_t{64} * kPage);
-  const std::span<std::byte> regions[] = {arena.bytes().first(32 * kPage),
-                                          arena.bytes().subspan(32 * kPage)};
-  const bool buffers = backend.RegisterBuffers(regions).ok();
-  const auto& features = backend.info().features;
-  const auto& degraded = backend.info().degraded;
-  EXPECT_EQ(std::count(features.begin(), features.end(), "registered buffers"), buffers ? 1 : 0);
-  EXPECT_EQ(std::count_if(degraded.begin(), degraded.end(),
-                          [](const auto& one) { return one.feature == "registered buffers"; }),
-            buffers ? 0 : 1)
-      << "what is not granted is told";
-  const int fd = NewFile("x");
-  const int other_fd = NewFile("y");
-  const bool file = backend.RegisterFile(1, fd);
-  // The operation goes to the registered file: its descriptor is not looked at.
-  for (size_t region = 0; region < 2; ++region) {
-    std::memset(regions[region].data(), 'a' + static_cast<int>(region), kPage);
-    IoCommand command = Driver::Transfer(IoOpcode::kWrite, file ? -1 : fd, region * kPage,
-                                         regions[region].data(), kPage);
-    if (file) command.request.registered_file = 1;
-    if (buffers) command.request.registered_buffer = static_cast<uint16_t>(region);
-    EXPECT_EQ(driver_.Run(std::move(command)), static_cast<int32_t>(kPage));
-  }
-  std::string back(2 * kPage, '?');
-  EXPECT_EQ(driver_.Run(Driver::Transfer(IoOpcode::kRead, fd, 0, back.data(), 2 * kPage)),
-            static_cast<int32_t>(2 * kPage));
-  EXPECT_EQ(back, std::string(kPage, 'a') + std::string(kPage, 'b'));
-  if (file) {
-    // Replaced, and emptied.
-    EXPECT_TRUE(backend.RegisterFile(1, other_fd));
-    IoCommand sync = Driver::OnFd(IoOpcode::kFdatasync, -1);
-    sync.request.registered_file = 1;
-    EXPECT_EQ(driver_.Run(std::move(sync)), 0);
-    EXPECT_TRUE(backend.RegisterFile(1, -1));
-    sync = Driver::OnFd(IoOpcode::kFdatasync, -1);
-    sync.request.registered_file = 1;
-    EXPECT_EQ(driver_.Run(std::move(sync)), -EBADF);
-  }
-  EXPECT_FALSE(backend.RegisterFile(-1, fd));
-  EXPECT_FALSE(backend.RegisterFile(1 << 20, fd));
-  CloseFd(fd);
-  CloseFd(other_fd);
 }
 
 // Random operations on a file, against its content in memory. Each page has one operation at a

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,7 +86,8 @@ TEST(DmaBufferPoolTest, TellsWhenNothingIsFree) {
 TEST(DmaBufferPoolTest, AnEmptyArenaHasNothing) {
   DmaBufferPool pool(std::span<std::byte>{});
   EXPECT_EQ(pool.Allocate(1).status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_TRUE(pool.Regions().empty());
+  pool.SetRegistered({});
+  EXPECT_EQ(pool.Allocate(1).status().code(), absl::StatusCode::kResourceExhausted);
 }
 
 // All sizes of arena up to 70 pages: everything can be had in pages, no two overlap, and what is
@@ -118,8 +120,14 @@ TEST(DmaBufferPoolTest, UsesEveryPageOfArenasOfOddSizes) {
 // aligned free block of its size exists.
 class PoolModel {
  public:
-  PoolModel(std::span<std::byte> arena, unsigned seed)
-      : arena_(arena), pool_(arena), owner_(arena.size() / kPage), random_(seed) {}
+  PoolModel(std::span<std::byte> arena, BufferRegistration registration, unsigned seed)
+      : arena_(arena),
+        registration_(registration),
+        pool_(arena),
+        owner_(arena.size() / kPage),
+        random_(seed) {
+    pool_.SetRegistered(registration);
+  }
 
   void Step() {
     if (random_() % 2 == 0) {
@@ -145,8 +153,9 @@ class PoolModel {
     size_t block_bytes;
   };
 
-  bool HasFreeBlock(size_t pages) const {
-    for (size_t at = 0; at + pages <= owner_.size(); at += pages) {
+  // Among those that begin within the first `arena_bytes`.
+  bool HasFreeBlock(size_t pages, size_t arena_bytes) const {
+    for (size_t at = 0; at + pages <= owner_.size() && at * kPage < arena_bytes; at += pages) {
       const auto first = owner_.begin() + static_cast<ptrdiff_t>(at);
       if (std::all_of(first, first + static_cast<ptrdiff_t>(pages),
                       [](int owner) { return owner == 0; })) {
@@ -159,11 +168,15 @@ class PoolModel {
   void Allocate() {
     const size_t size_bytes = 1 + random_() % (kPage << (random_() % 7));
     const size_t block_bytes = std::bit_ceil(std::max(size_bytes, kPage));
+    const bool registered = block_bytes <= registration_.region_bytes &&
+                            HasFreeBlock(block_bytes / kPage, registration_.registered_bytes);
     absl::StatusOr<DmaBuffer> buffer = pool_.Allocate(size_bytes);
-    ASSERT_EQ(buffer.ok(), HasFreeBlock(block_bytes / kPage)) << buffer.status();
+    ASSERT_EQ(buffer.ok(), HasFreeBlock(block_bytes / kPage, arena_.size())) << buffer.status();
     if (!buffer.ok()) return;
     const auto offset = static_cast<size_t>(buffer->data() - arena_.data());
     ASSERT_EQ(offset % block_bytes, 0u);
+    ASSERT_EQ(buffer->registered_index(),
+              registered ? offset / registration_.region_bytes : kNotRegistered);
     ASSERT_LE(offset + block_bytes, arena_.size());
     const int number = ++last_number_;
     for (size_t page = offset / kPage; page < (offset + block_bytes) / kPage; ++page) {
@@ -188,6 +201,7 @@ class PoolModel {
   }
 
   std::span<std::byte> arena_;
+  const BufferRegistration registration_;
   DmaBufferPool pool_;
   std::map<int, Held> held_;
   std::vector<int> owner_;  // by page; 0: free
@@ -196,9 +210,13 @@ class PoolModel {
 };
 
 TEST(DmaBufferPoolTest, AgreesWithAModel) {
-  for (const unsigned seed : {1u, 2u, 3u}) {
+  for (const unsigned seed : {1u, 2u, 3u, 4u, 5u, 6u}) {
     const TestArena arena(kPage * (100 + 31 * seed));
-    PoolModel model(arena.bytes(), seed);
+    // Nothing is registered, or some regions.
+    const size_t region_bytes = kPage << (seed % 5);
+    const BufferRegistration some = {.registered_bytes = region_bytes * (3 + seed),
+                                     .region_bytes = region_bytes};
+    PoolModel model(arena.bytes(), seed % 2 == 0 ? some : BufferRegistration(), seed);
     for (int step = 0; step < 2000; ++step) {
       model.Step();
       if (testing::Test::HasFatalFailure()) return;
@@ -212,15 +230,9 @@ TEST(DmaBufferPoolTest, ArenasBeyondAGibibyteHaveSeveralRegions) {
   constexpr size_t kGibibyte = DmaBufferPool::kMaxBufferBytes;
   const TestArena arena(kGibibyte + 3 * kPage);
   DmaBufferPool pool(arena.bytes());
-  const auto regions = pool.Regions();
-  ASSERT_EQ(regions.size(), 2u);
-  EXPECT_EQ(regions[0].data(), arena.bytes().data());
-  EXPECT_EQ(regions[0].size(), kGibibyte);
-  EXPECT_EQ(regions[1].data(), arena.bytes().data() + kGibibyte);
-  EXPECT_EQ(regions[1].size(), 3 * kPage);
-  pool.SetRegistered();
+  pool.SetRegistered({.registered_bytes = arena.bytes().size(), .region_bytes = kGibibyte});
   const DmaBuffer largest = MustAllocate(pool, kGibibyte);
-  EXPECT_EQ(largest.data(), regions[0].data());
+  EXPECT_EQ(largest.data(), arena.bytes().data());
   EXPECT_EQ(largest.registered_index(), 0);
   const DmaBuffer beyond = MustAllocate(pool, 2 * kPage);
   EXPECT_EQ(beyond.registered_index(), 1);
@@ -228,12 +240,46 @@ TEST(DmaBufferPoolTest, ArenasBeyondAGibibyteHaveSeveralRegions) {
   EXPECT_TRUE(pool.Allocate(kPage).ok());
 }
 
-TEST(DmaBufferPoolTest, RegionsOfASmallArenaAreTheArena) {
-  const TestArena arena(kPage * 5);
-  const DmaBufferPool pool(arena.bytes());
-  ASSERT_EQ(pool.Regions().size(), 1u);
-  EXPECT_EQ(pool.Regions()[0].data(), arena.bytes().data());
-  EXPECT_EQ(pool.Regions()[0].size(), arena.bytes().size());
+// Three regions of eight pages are registered, of 64 pages.
+TEST(DmaBufferPoolTest, RegisteredMemoryIsGivenOutFirst) {
+  constexpr size_t kRegistered = 24;
+  const TestArena arena(64 * kPage);
+  DmaBufferPool pool(arena.bytes());
+  pool.SetRegistered({.registered_bytes = kRegistered * kPage, .region_bytes = 8 * kPage});
+  std::vector<DmaBuffer> buffers;
+  for (size_t i = 0; i < 64; ++i) {
+    buffers.push_back(MustAllocate(pool, kPage));
+    const auto offset = static_cast<size_t>(buffers[i].data() - arena.bytes().data());
+    EXPECT_EQ(offset < kRegistered * kPage, i < kRegistered) << i;
+    EXPECT_EQ(buffers[i].registered_index(),
+              i < kRegistered ? offset / (8 * kPage) : kNotRegistered);
+  }
+  EXPECT_FALSE(pool.Allocate(1).ok());
+  // What is free again is preferred again.
+  const size_t again = 5;
+  const uint16_t index = buffers[again].registered_index();
+  buffers[63] = DmaBuffer();
+  buffers[again] = DmaBuffer();
+  EXPECT_EQ(MustAllocate(pool, kPage).registered_index(), index);
+}
+
+TEST(DmaBufferPoolTest, BuffersLargerThanARegionArePlainAndLeaveTheRegionsAlone) {
+  const TestArena arena(64 * kPage);
+  DmaBufferPool pool(arena.bytes());
+  pool.SetRegistered({.registered_bytes = 24 * kPage, .region_bytes = 8 * kPage});
+  const DmaBuffer large = MustAllocate(pool, 16 * kPage);
+  EXPECT_EQ(large.registered_index(), kNotRegistered);
+  EXPECT_GE(large.data(), arena.bytes().data() + 24 * kPage);
+  std::vector<DmaBuffer> regions;
+  for (int i = 0; i < 3; ++i) regions.push_back(MustAllocate(pool, 8 * kPage));
+  std::set<uint16_t> indices;
+  for (const DmaBuffer& buffer : regions) indices.insert(buffer.registered_index());
+  EXPECT_EQ(indices, (std::set<uint16_t>{0, 1, 2}));
+  regions.clear();
+  // Where nothing else is left they take what is registered, and it stays plain for them.
+  const DmaBuffer rest = MustAllocate(pool, 16 * kPage);
+  const DmaBuffer last = MustAllocate(pool, 16 * kPage);
+  EXPECT_EQ(last.registered_index(), kNotRegistered);
 }
 
 TEST(DmaBufferTest, TheLastHandleFrees) {
@@ -303,7 +349,7 @@ TEST(DmaBufferPoolDeathTest, RegistrationAfterAnAllocation) {
   const TestArena arena(kPage);
   DmaBufferPool pool(arena.bytes());
   const DmaBuffer buffer = MustAllocate(pool, 1);
-  EXPECT_DEATH(pool.SetRegistered(), "SetRegistered comes before the first Allocate");
+  EXPECT_DEATH(pool.SetRegistered({}), "SetRegistered comes before the first Allocate");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gtest/gtest.h"
+#include "ioengine/io/dma_buffer_pool.h"
 
 namespace ioengine {
 
@@ -52,9 +53,10 @@ void ScriptedBackend::Drain() {
   }
 }
 
-absl::Status ScriptedBackend::RegisterBuffers(std::span<const std::span<std::byte>> regions) {
-  registered_buffers.assign(regions.begin(), regions.end());
-  return grants_buffers ? absl::OkStatus() : absl::ResourceExhaustedError("refused by the test");
+BufferRegistration ScriptedBackend::RegisterBuffers(std::span<std::byte> arena) {
+  registered_buffers = arena;
+  if (!grants_buffers) return {};
+  return {.registered_bytes = arena.size(), .region_bytes = DmaBufferPool::kMaxBufferBytes};
 }
 
 bool ScriptedBackend::RegisterFile(int index, int fd) {

@@ -41,7 +41,7 @@ class ScriptedBackend final : public Backend {
   void Start(IoOperation& operation) override;
   void Cancel(IoOperation& operation) override;
   void Drain() override;
-  absl::Status RegisterBuffers(std::span<const std::span<std::byte>> regions) override;
+  BufferRegistration RegisterBuffers(std::span<std::byte> arena) override;
   bool RegisterFile(int index, int fd) override;
   const BackendInfo& info() const override { return info_; }
 
@@ -57,7 +57,7 @@ class ScriptedBackend final : public Backend {
   std::vector<IoRequest> requests;                    // in the order of their start
   std::vector<const IoOperation*> cancelled;          // in the order of their cancellation
   std::vector<std::pair<int, int>> registered_files;  // index and descriptor
-  std::vector<std::span<std::byte>> registered_buffers;
+  std::span<std::byte> registered_buffers;
   std::set<int> open_fds;
 
   // What it answers.

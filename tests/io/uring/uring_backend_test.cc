@@ -127,8 +127,7 @@ TEST(UringInfoTest, TellsEachStepDown) {
 
   const auto buffers = MakeUring({.ring = {.allow_registered_buffers = false}});
   std::vector<std::byte> memory(4096);
-  const std::span<std::byte> region[] = {memory};
-  EXPECT_FALSE(buffers->RegisterBuffers(region).ok());
+  EXPECT_EQ(buffers->RegisterBuffers(memory).registered_bytes, 0u);
   ASSERT_NE(Find(buffers->info(), "registered buffers"), nullptr);
   EXPECT_NE(Find(buffers->info(), "registered buffers")->consequence.find("ulimit -l"),
             std::string::npos);
