@@ -8,6 +8,8 @@
 
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
+#include "ioengine/io/make_backend.h"
+#include "ioengine/tests/io/confinement.h"
 
 namespace ioengine {
 namespace {
@@ -54,11 +56,19 @@ std::vector<BackendFactory> RingBackends() {
   };
 }
 
+std::unique_ptr<Backend> MakeAuto(size_t capacity) {
+  absl::StatusOr<std::unique_ptr<Backend>> backend = MakeBackend({.capacity = capacity});
+  EXPECT_TRUE(backend.ok()) << backend.status();
+  return backend.ok() ? *std::move(backend) : nullptr;
+}
+
 std::vector<BackendFactory> ConformingBackends() {
-  std::vector<BackendFactory> backends = RingBackends();
+  std::vector<BackendFactory> backends;
+  if (!IoUringIsBlocked()) backends = RingBackends();
   for (const size_t threads : {1, 4, 16}) {
     backends.push_back(Threads("threads_" + std::to_string(threads), threads));
   }
+  backends.push_back({.name = "auto", .make = MakeAuto, .uses_threads = IoUringIsBlocked()});
   return backends;
 }
 

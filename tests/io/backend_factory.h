@@ -37,7 +37,10 @@ std::unique_ptr<UringBackend> MakeUring(const UringBackendOptions& options);
 // The same, a ThreadBackend.
 std::unique_ptr<ThreadBackend> MakeThreads(const ThreadBackendOptions& options);
 
-// All.
+// What MakeBackend chooses for this process.
+std::unique_ptr<Backend> MakeAuto(size_t capacity);
+
+// All that this process may have; those over io_uring only where it is not blocked.
 std::vector<BackendFactory> ConformingBackends();
 // Those over io_uring.
 std::vector<BackendFactory> RingBackends();

@@ -300,8 +300,7 @@ TEST_P(DmaFileTest, ManyMoreOperationsThanTheQueueHolds) {
 
 TEST(DmaFileQueueTest, AQueueOfOne) {
   const TestDirectory directory;
-  IoShard shard(MakeUring({.capacity = 1, .ring = {.entries = 1}}),
-                {.queue_depth = 1, .max_open_files = 1});
+  IoShard shard(MakeAuto(1), {.queue_depth = 1, .max_open_files = 1});
   int verified = 0;
   shard.Run(ManyReads(&shard.io(), directory.File("x"), &verified));
   EXPECT_EQ(verified, 1000);
