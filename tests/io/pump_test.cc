@@ -192,17 +192,17 @@ TEST_P(PumpTest, TheDescriptorIsReadableFromTheCallToThePumpAndNoLonger) {
 // As Runtime::ShardFd may be used only after the first PumpShard.
 TEST_P(PumpTest, NothingIsLostThatCameBeforeTheDescriptorWasAskedFor) {
   const std::unique_ptr<Backend> backend = GetParam().make(8);
-  Executor executor(*backend, ExecutorOptions());
-  PumpUntilIdle(executor);
+  const auto executor = std::make_unique<Executor>(*backend, ExecutorOptions());
+  PumpUntilIdle(*executor);
   Log log;
   std::thread([&] {
-    EXPECT_EQ(CallOn(executor, [&] { log.emplace_back("called"); }), CallOutcome::kAccepted);
+    EXPECT_EQ(CallOn(*executor, [&] { log.emplace_back("called"); }), CallOutcome::kAccepted);
   }).join();
-  EXPECT_TRUE(IsReadable(executor.fd(), kLostMs));
-  while (log.empty()) PumpUntilIdle(executor);
-  EXPECT_FALSE(IsReadable(executor.fd(), 0));
-  executor.RequestStop();
-  EXPECT_EQ(executor.Pump(1'000'000), PumpOutcome::kStopped);
+  EXPECT_TRUE(IsReadable(executor->fd(), kLostMs));
+  while (log.empty()) PumpUntilIdle(*executor);
+  EXPECT_FALSE(IsReadable(executor->fd(), 0));
+  executor->RequestStop();
+  EXPECT_EQ(executor->Pump(1'000'000), PumpOutcome::kStopped);
 }
 
 TEST_P(PumpTest, ADescriptorOfAnIdleShardStaysSilentAfterATimer) {
