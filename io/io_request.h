@@ -24,7 +24,7 @@ enum class IoOpcode : uint8_t {
   kPunch,       // fd, offset, range: give space back            → 0
   kTruncate,    // fd, range: cut or extend the file to so many  → 0
   kAdvise,      // fd, offset, range, argument: an IoAdvice      → 0
-  kExtentHint,  // fd, range: reserve space in extents so large  → 0
+  kExtentHint,  // fd, range: reserve space in extents so large  → 0; EOPNOTSUPP: it cannot
   kLock,        // fd, argument: an IoLock                       → 0; EBUSY: another holds it
   kStat,        // fd, or path relative to it (a link itself); fills path->stat → 0
   kList,        // fd of a directory; fills path->entries        → 0
