@@ -1,6 +1,7 @@
 #include "ioengine/tests/io/backend_factory.h"
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,6 +10,9 @@
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "ioengine/io/make_backend.h"
+#include "ioengine/io/sim/sim_backend.h"
+#include "ioengine/io/sim/sim_disk.h"
+#include "ioengine/sched/simulated_time.h"
 #include "ioengine/tests/io/confinement.h"
 
 namespace ioengine {
@@ -27,6 +31,54 @@ BackendFactory Threads(std::string name, size_t threads) {
     return MakeThreads({.capacity = capacity, .threads = threads});
   };
   return {.name = std::move(name), .make = make, .uses_threads = true};
+}
+
+SimulatedClock& TestClock() {
+  static SimulatedClock clock;
+  return clock;
+}
+
+// The directories of this process's tests (TestDirectory) exist on the disk too.
+struct DiskOfTest {
+  explicit DiskOfTest(const SimDiskOptions& options) : disk(options) {
+    for (const auto& entry : std::filesystem::directory_iterator(testing::TempDir())) {
+      if (entry.is_directory()) disk.MakeDirectories(entry.path().string());
+    }
+  }
+
+  SimDisk disk;
+};
+
+class SimBackendWithDisk final : private DiskOfTest, public SimBackend {
+ public:
+  SimBackendWithDisk(const SimDiskOptions& disk_options, const SimBackendOptions& options)
+      : DiskOfTest(disk_options), SimBackend(disk, TestClock(), options) {}
+
+  SimFaults& faults() { return disk.faults(); }
+};
+
+BackendFactory Sim(std::string name, const SimDiskOptions& disk_options,
+                   const SimFaultRates& faults = {}) {
+  return {.name = std::move(name),
+          .make = [disk_options, faults](size_t capacity) -> std::unique_ptr<Backend> {
+            auto backend = std::make_unique<SimBackendWithDisk>(
+                disk_options, SimBackendOptions{.capacity = capacity});
+            backend->faults().SetRates(faults);
+            return backend;
+          },
+          .real_files = false,
+          .splits_pages = faults[SimFault::kShortTransfer] > 0,
+          .clock = &TestClock()};
+}
+
+// What a backend has to live with: no operation may fail of it.
+SimFaultRates Hindrances() {
+  SimFaultRates rates;
+  for (const SimFault fault : {SimFault::kShortTransfer, SimFault::kInterrupted,
+                               SimFault::kTryAgain, SimFault::kSlow, SimFault::kIgnoresCancel}) {
+    rates[fault] = 100'000;
+  }
+  return rates;
 }
 
 }  // namespace
@@ -62,13 +114,20 @@ std::unique_ptr<Backend> MakeAuto(size_t capacity) {
   return backend.ok() ? *std::move(backend) : nullptr;
 }
 
-std::vector<BackendFactory> ConformingBackends() {
+std::vector<BackendFactory> KernelBackends() {
   std::vector<BackendFactory> backends;
   if (!IoUringIsBlocked()) backends = RingBackends();
   for (const size_t threads : {1, 4, 16}) {
     backends.push_back(Threads("threads_" + std::to_string(threads), threads));
   }
   backends.push_back({.name = "auto", .make = MakeAuto, .uses_threads = IoUringIsBlocked()});
+  return backends;
+}
+
+std::vector<BackendFactory> ConformingBackends() {
+  std::vector<BackendFactory> backends = KernelBackends();
+  backends.push_back(Sim("sim", {}));
+  backends.push_back(Sim("sim_with_hindrances", {.seed = 2, .fua = false}, Hindrances()));
   return backends;
 }
 

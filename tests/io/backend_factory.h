@@ -14,6 +14,7 @@
 #include "ioengine/io/backend.h"
 #include "ioengine/io/thread_backend.h"
 #include "ioengine/io/uring/uring_backend.h"
+#include "ioengine/sched/clock.h"
 
 namespace ioengine {
 
@@ -21,10 +22,15 @@ struct BackendFactory {
   std::string name;
   // A backend with that many slots, on the calling thread.
   std::function<std::unique_ptr<Backend>(size_t capacity)> make;
-  // Whether its files are the kernel's: others have no pipes, directories or permissions.
+  // Whether its files are the kernel's: others have no pipes, links or permissions, and are not
+  // found by the test's own calls.
   bool real_files = true;
   // Whether it has threads of its own from the beginning.
   bool uses_threads = false;
+  // Whether a write that is cancelled may have written one half of a page.
+  bool splits_pages = false;
+  // Where its waits take place. Borrowed.
+  const Clock* clock = &MonotonicClock::Get();
 };
 
 inline std::ostream& operator<<(std::ostream& out, const BackendFactory& factory) {
@@ -42,6 +48,8 @@ std::unique_ptr<Backend> MakeAuto(size_t capacity);
 
 // All that this process may have; those over io_uring only where it is not blocked.
 std::vector<BackendFactory> ConformingBackends();
+// Those of them whose files are the kernel's.
+std::vector<BackendFactory> KernelBackends();
 // Those over io_uring.
 std::vector<BackendFactory> RingBackends();
 

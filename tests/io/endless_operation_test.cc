@@ -161,7 +161,7 @@ TEST_P(EndlessOperationTest, TheEndOfTheBackendCancelsThem) {
   Close(fd);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, EndlessOperationTest, testing::ValuesIn(ConformingBackends()),
+INSTANTIATE_TEST_SUITE_P(Backends, EndlessOperationTest, testing::ValuesIn(KernelBackends()),
                          [](const auto& parameter) { return parameter.param.name; });
 
 }  // namespace

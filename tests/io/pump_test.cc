@@ -280,7 +280,7 @@ TEST_P(PumpTest, TakesNoSignalOfItsHostAndLeavesNoThread) {
   EXPECT_EQ(Handlers(), handlers);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, PumpTest, testing::ValuesIn(ConformingBackends()),
+INSTANTIATE_TEST_SUITE_P(Backends, PumpTest, testing::ValuesIn(KernelBackends()),
                          [](const auto& parameter) { return parameter.param.name; });
 
 }  // namespace
