@@ -24,7 +24,7 @@ struct Violation {
 };
 
 // numa ← sched ← io ← engine ← tools and examples; tests include anything. Within engine:
-// format ← wal, table ← lsm ← the files directly in it.
+// format ← wal, table ← lsm ← the files directly in it ← sim.
 std::vector<Violation> CheckIncludeDirection(const SourceFile& file);
 
 // The ring is met only in io/uring/, and in the bare loops that the bench compares with.

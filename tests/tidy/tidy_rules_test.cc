@@ -43,6 +43,7 @@ TEST(IncludeDirectionTest, DownAndWithinAFolderPass) {
                                                         {"io/uring/a.cc", "io/b.h"},
                                                         {"engine/a.cc", "sched/b.h"},
                                                         {"engine/a.cc", "engine/lsm/b.h"},
+                                                        {"engine/sim/a.cc", "engine/b.h"},
                                                         {"engine/lsm/a.cc", "engine/wal/b.h"},
                                                         {"engine/wal/a.cc", "engine/format/b.h"},
                                                         {"tools/benchmark/a.cc", "engine/b.h"},
@@ -69,6 +70,7 @@ TEST(IncludeDirectionTest, UpAndSidewaysFail) {
            {"engine/table/a.cc", "engine/wal/b.h"},
            {"engine/format/a.cc", "engine/wal/b.h"},
            {"engine/table/a.cc", "engine/lsm/b.h"},
+           {"engine/a.cc", "engine/sim/b.h"},
            {"engine/lsm/a.cc", "engine/options.h"},
            {"engine/lsm/a.cc", "engine/unheard_of/b.h"}}) {
     EXPECT_THAT(LinesFound(CheckIncludeDirection, from, Include(to)), ElementsAre(2)) << from << to;
