@@ -39,5 +39,16 @@ TEST(ExamplesTest, AHostLendsItsEventLoop) {
   EXPECT_EQ(std::system("examples/lend_event_loop | grep -q 'slept 5 times.*: yes$'"), 0);
 }
 
+TEST(ExamplesTest, ALogIsSimulated) {
+  EXPECT_EQ(std::system("examples/simulate | grep -q '^1000 power cuts, no promised record lost$'"),
+            0);
+  EXPECT_EQ(std::system("examples/simulate --forget-sync | grep -q '^seed .*record is lost$'"), 0);
+  // The seed that it names gives the same again, with the operations that led to it.
+  EXPECT_EQ(std::system(
+                "seed=$(examples/simulate --forget-sync | sed -n 's/^seed \\([0-9]*\\):.*/\\1/p'); "
+                "examples/simulate --forget-sync \"$seed\" | grep -q 'complete write fd'"),
+            0);
+}
+
 }  // namespace
 }  // namespace ioengine
