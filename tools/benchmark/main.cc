@@ -15,7 +15,8 @@ constexpr const char* kHelp =
     "  io        reads and writes of a file through a shard; the default\n"
     "  sched     what tasks cost: switches, spawns, memory, shares, latency beside hogs\n"
     "  timer     sleeping tasks, and the timer wheel\n"
-    "  mesh      calls between shards, and from other threads\n\n"
+    "  mesh      calls between shards, and from other threads\n"
+    "  sim       how fast simulations go\n\n"
     "`ioengine-bench SUITE --help` lists a suite's flags, `--version` gives the version.\n";
 
 }  // namespace
@@ -36,6 +37,7 @@ int main(int argc, char** argv) {
   if (first == "sched") return ioengine::bench::RunSchedSuite(argc - 1, argv + 1);
   if (first == "timer") return ioengine::bench::RunTimerSuite(argc - 1, argv + 1);
   if (first == "mesh") return ioengine::bench::RunMeshSuite(argc - 1, argv + 1);
+  if (first == "sim") return ioengine::bench::RunSimSuite(argc - 1, argv + 1);
   std::fprintf(stderr, "ioengine-bench: there is no suite '%s'\n\n%s", argv[1], kHelp);
   return 2;
 }

@@ -80,6 +80,16 @@ constexpr std::array kMetrics = {
            "batch "
            "of calls of another thread (foreign).",
            "p50 µs", 1},
+
+    Metric{"sim", "disk_ops_per_s", "1/s", Better::kHigher,
+           "Operations on a simulated disk, per second of real time.", "disk ops M/s", 1e6},
+    Metric{"sim", "acknowledged_per_s", "1/s", Better::kHigher,
+           "Durable writes of simulated shards that were acknowledged, per second of real time.",
+           "acknowledged M/s", 1e6},
+    Metric{"sim", "crashes_per_s", "1/s", Better::kHigher,
+           "Power cuts with the start of a shard and the reading of its file, per second of real "
+           "time.",
+           "crashes k/s", 1e3},
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "ioengine/tools/benchmark/isolation.h"
 #include "ioengine/tools/benchmark/mesh_cost.h"
+#include "ioengine/tools/benchmark/sim_cost.h"
 #include "ioengine/tools/benchmark/task_cost.h"
 #include "ioengine/tools/benchmark/timer_cost.h"
 #include "ioengine/tools/benchmark/workload_suite.h"
@@ -65,6 +66,23 @@ int RunMeshSuite(int argc, char** argv) {
           {"asleep", "a call and its answer, both shards asleep", {}, Asleep},
           {"foreign", "a thread that is no shard calls one", {{"batch", 1}}, Foreign(1)},
           {"foreign", "", {{"batch", 64}}, Foreign(64)},
+      }};
+  return RunWorkloadSuite(suite, argc, argv);
+}
+
+int RunSimSuite(int argc, char** argv) {
+  const WorkloadSuite suite = {
+      "sim",
+      "Measures how fast simulations go, in real time, on this thread.\n",
+      {
+          {"disk", "4 KiB writes on a simulated disk, a sync after each 16th", {}, SimulatedDisk},
+          {"writes", "durable writes of shards", {{"shards", 1}}, SimulatedWrites(1)},
+          {"writes", "", {{"shards", 4}}, SimulatedWrites(4)},
+          {"crash",
+           "power cuts, and reading what is left",
+           {{"log_blocks", 16}},
+           CrashAndRecover(16)},
+          {"crash", "", {{"log_blocks", 1024}}, CrashAndRecover(1024)},
       }};
   return RunWorkloadSuite(suite, argc, argv);
 }

@@ -1,5 +1,6 @@
 // `ioengine-bench sched`: what tasks cost. `ioengine-bench timer`: what timers do.
-// `ioengine-bench mesh`: what it costs to reach another shard.
+// `ioengine-bench mesh`: what it costs to reach another shard. `ioengine-bench sim`: how fast
+// simulations go.
 #ifndef IOENGINE_TOOLS_BENCHMARK_SCHED_SUITE_H_
 #define IOENGINE_TOOLS_BENCHMARK_SCHED_SUITE_H_
 
@@ -9,6 +10,7 @@ namespace ioengine::bench {
 int RunSchedSuite(int argc, char** argv);
 int RunTimerSuite(int argc, char** argv);
 int RunMeshSuite(int argc, char** argv);
+int RunSimSuite(int argc, char** argv);
 
 }  // namespace ioengine::bench
 
