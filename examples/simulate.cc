@@ -8,6 +8,7 @@
 
 #include "ioengine/engine/sim/simulation.h"
 #include "ioengine/io/dma_file.h"
+#include "ioengine/io/file_system.h"
 
 namespace {
 
@@ -36,13 +37,12 @@ ioengine::Task<absl::StatusOr<uint64_t>> CountRecords(ioengine::DmaFile& log,
 // Nothing here knows that it is simulated. Appends until somebody stops it.
 ioengine::Task<absl::Status> AppendRecords(ioengine::Shard& shard, Ledger* ledger) {
   using Options = ioengine::DmaFileOptions;
-  auto log = co_await ioengine::DmaFile::Open(
-      shard.io(), "/log",
-      {.access = Options::Access::kReadWrite, .create = Options::Create::kIfMissing});
+  auto files = co_await ioengine::FileSystem::Open(shard.io(), "/");
+  if (!files.ok()) co_return files.status();
+  auto log = co_await files->OpenFile(
+      "log", {.access = Options::Access::kReadWrite, .create = Options::Create::kIfMissing});
   if (!log.ok()) co_return log.status();
-  auto directory = co_await ioengine::DmaFile::Open(shard.io(), "/", {.direct = false});
-  if (!directory.ok()) co_return directory.status();
-  absl::Status synced = co_await directory->Fdatasync();  // the name of a new file
+  absl::Status synced = co_await files->SyncDirectory();  // the name of a new file
   if (!synced.ok()) co_return synced;
   auto buffer = shard.io().AllocateBuffer(kBlock);
   if (!buffer.ok()) co_return buffer.status();

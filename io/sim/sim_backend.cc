@@ -1,6 +1,7 @@
 #include "ioengine/io/sim/sim_backend.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
@@ -59,8 +60,8 @@ void SimBackend::MakeDue(IoOperation& operation, uint64_t time_ns) {
 
 bool SimBackend::BufferIsValid(const IoRequest& request) const {
   if (request.registered_buffer == kNotRegistered) return true;
-  if (request.registered_buffer >= registered_buffers_.size()) return false;
-  const std::span<std::byte> region = registered_buffers_[request.registered_buffer];
+  if (request.registered_buffer != 0) return false;
+  const std::span<std::byte> region = registered_arena_;
   const std::span<const std::byte> data = DataOf(request);
   return data.data() >= region.data() && data.data() + data.size() <= region.data() + region.size();
 }
@@ -114,10 +115,10 @@ void SimBackend::Drain() {
   }
 }
 
-absl::Status SimBackend::RegisterBuffers(std::span<const std::span<std::byte>> regions) {
-  registered_buffers_.assign(regions.begin(), regions.end());
+BufferRegistration SimBackend::RegisterBuffers(std::span<std::byte> arena) {
+  registered_arena_ = arena;
   info_.features.push_back("registered buffers");
-  return absl::OkStatus();
+  return {.registered_bytes = arena.size(), .region_bytes = std::bit_ceil(arena.size())};
 }
 
 bool SimBackend::RegisterFile(int index, int fd) {

@@ -72,7 +72,7 @@ class SimBackend : public Backend {
   // too far on the way.
   void Cancel(IoOperation& operation) override;
   void Drain() override;
-  absl::Status RegisterBuffers(std::span<const std::span<std::byte>> regions) override;
+  BufferRegistration RegisterBuffers(std::span<std::byte> arena) override;
   bool RegisterFile(int index, int fd) override;
   const BackendInfo& info() const override { return info_; }
 
@@ -141,7 +141,7 @@ class SimBackend : public Backend {
   // are first.
   mutable std::priority_queue<Due, std::vector<Due>, std::greater<Due>> due_;
   std::vector<std::shared_ptr<SimOpenFile>> registered_files_;
-  std::vector<std::span<std::byte>> registered_buffers_;
+  std::span<std::byte> registered_arena_;  // one region
   uint64_t sleep_until_ns_ = kForever;
   bool powered_off_ = false;
   // Release and acquire: what the thread that woke did before is seen by the shard.

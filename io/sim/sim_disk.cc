@@ -2,6 +2,7 @@
 #include "ioengine/io/sim/sim_disk.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,14 +17,16 @@ namespace {
 
 bool MayWrite(const SimOpenFile& file) { return (file.flags & O_ACCMODE) != O_RDONLY; }
 
-bool IsOfNames(IoOpcode opcode) {
-  switch (opcode) {
+bool IsOfNames(const IoCommand& command) {
+  switch (command.request.opcode) {
     case IoOpcode::kOpen:
     case IoOpcode::kRemove:
     case IoOpcode::kRename:
     case IoOpcode::kLink:
     case IoOpcode::kMakeDirectory:
       return true;
+    case IoOpcode::kStat:
+      return !command.path->path.empty();
     default:
       return false;
   }
@@ -59,7 +62,7 @@ SimOperation SimDisk::Begin(const IoCommand& command, std::shared_ptr<SimOpenFil
   const IoRequest& request = command.request;
   SimOperation operation;
   operation.file = registered != nullptr ? std::move(registered) : FindDescriptor(request.fd);
-  const bool of_names = IsOfNames(request.opcode);
+  const bool of_names = IsOfNames(command);
   if (of_names) operation.new_directory = FindDescriptor(command.path->new_directory);
   if (operation.file != nullptr) {
     const SimNode& node = *operation.file->node;
@@ -79,8 +82,7 @@ int32_t SimDisk::Execute(IoCommand& command, SimOperation& operation) {
     return closed == 0 ? error : closed;
   }
   if (error != 0) return error;
-  return IsOfNames(command.request.opcode) ? OnNames(command, operation)
-                                           : OnFile(command, operation);
+  return IsOfNames(command) ? OnNames(command, operation) : OnFile(command, operation);
 }
 
 int32_t SimDisk::OnFile(IoCommand& command, SimOperation& operation) {
@@ -133,6 +135,11 @@ int32_t SimDisk::OnNames(IoCommand& command, SimOperation& operation) {
   const SimNames::Place place = Find(operation.file, request.fd, path.path, opens && path.beneath);
   if (place.error != 0) return -place.error;
   if (opens) return Open(path, place);
+  if (request.opcode == IoOpcode::kStat) {
+    if (place.node == nullptr) return -ENOENT;
+    Stat(*place.node, command.path->stat);
+    return 0;
+  }
   if (request.opcode == IoOpcode::kRemove) {
     return -names_->Remove(place, (request.flags & kIoDirectory) != 0);
   }
@@ -219,7 +226,7 @@ void SimDisk::Stat(const SimNode& node, FileStat& stat) const {
   stat = FileStat();
   stat.kind = node.kind;
   stat.permissions = node.permissions;
-  stat.owner = options_.owner;
+  stat.owner = options_.owner == UINT32_MAX ? geteuid() : options_.owner;
   stat.links = node.links;
   stat.block_size_bytes = kSimPageBytes;
   if (node.file == nullptr) return;

@@ -59,8 +59,8 @@ struct SimDiskOptions {
   bool names_in_order = false;
   // What O_DIRECT asks of offsets, sizes and memory; EINVAL otherwise.
   uint32_t direct_alignment_bytes = 512;
-  // What statx says of all files.
-  uint32_t owner = 0;
+  // What statx says of all files: their user id; by default that of this process.
+  uint32_t owner = UINT32_MAX;
 };
 
 // An open file description. Kept by its descriptor, and by operations in flight.

@@ -31,8 +31,9 @@ using Create = DmaFileOptions::Create;
 constexpr DmaFileOptions kCreate = {.access = Access::kReadWrite, .create = Create::kMustBeNew};
 constexpr DmaFileOptions kReadWrite = {.access = Access::kReadWrite};
 
-constexpr DmaFileOptions kText = {
-    .access = Access::kReadWrite, .create = Create::kIfMissing, .direct = false};
+constexpr DmaFileOptions kText = {.access = Access::kReadWrite,
+                                  .create = Create::kIfMissing,
+                                  .direct = DmaFileOptions::Direct::kNever};
 
 Task<> PutText(ShardIo* io, std::string path, std::string text) {
   auto file = co_await DmaFile::Open(*io, path, kText);
@@ -45,7 +46,7 @@ Task<> PutText(ShardIo* io, std::string path, std::string text) {
 }
 
 Task<> GetText(ShardIo* io, std::string path, std::string* text) {
-  auto file = co_await DmaFile::Open(*io, path, {.direct = false});
+  auto file = co_await DmaFile::Open(*io, path, {.direct = DmaFileOptions::Direct::kNever});
   IOENGINE_CO_ASSERT_OK(file);
   auto buffer = io->AllocateBuffer(1 << 16);
   IOENGINE_CO_ASSERT_OK(buffer);

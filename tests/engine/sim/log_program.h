@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/shard.h"
 #include "ioengine/io/dma_file.h"
+#include "ioengine/io/file_system.h"
 #include "ioengine/io/io_awaiter.h"
 #include "ioengine/sched/random.h"
 #include "ioengine/sched/task_scope.h"
@@ -53,22 +54,17 @@ inline bool Holds(const std::byte* block, uint64_t number) {
   return std::memcmp(block, expected, kBlockBytes) == 0;
 }
 
-// fdatasync of a directory does as fsync.
 inline Task<absl::Status> SyncDirectory(ShardIo& io, std::string path) {
-  absl::StatusOr<DmaFile> directory = co_await DmaFile::Open(io, path, {.direct = false});
-  if (!directory.ok()) co_return directory.status();
-  co_return co_await directory->Fdatasync();
+  absl::StatusOr<FileSystem> files = co_await FileSystem::Open(io, path);
+  if (!files.ok()) co_return files.status();
+  co_return co_await files->SyncDirectory();
 }
 
+// Both in one directory, "/".
 inline Task<absl::Status> Rename(ShardIo& io, std::string from, std::string to) {
-  IoCommand command;
-  command.request.opcode = IoOpcode::kRename;
-  command.request.fd = kCurrentDirectory;
-  command.path = std::make_unique<PathArguments>();
-  command.path->path = std::move(from);
-  command.path->new_path = std::move(to);
-  StatusAwaiter rename(io.queue(), std::move(command));
-  co_return co_await rename;
+  absl::StatusOr<FileSystem> files = co_await FileSystem::Open(io, "/");
+  if (!files.ok()) co_return files.status();
+  co_return co_await files->Rename(from.substr(1), to.substr(1));
 }
 
 // How many records the log holds, from its first one on.
