@@ -102,12 +102,13 @@ int32_t SimDisk::OnFile(IoCommand& command, SimOperation& operation) {
       if (!MayWrite(file)) return -EBADF;
       return ChangeExtents(request, file);
     case IoOpcode::kTruncate:
-      if (!MayWrite(file)) return -EINVAL;
+      if (!MayWrite(file) || request.range_bytes > INT64_MAX) return -EINVAL;
       return ChangeExtents(request, file);
     case IoOpcode::kAdvise:
       return request.argument <= static_cast<uint8_t>(IoAdvice::kDontNeed) ? 0 : -EINVAL;
     case IoOpcode::kExtentHint:
-      return 0;  // where extents lie makes no difference here
+      // Where extents lie makes no difference here.
+      return request.range_bytes <= UINT32_MAX ? 0 : -EINVAL;
     case IoOpcode::kLock:
       return Lock(static_cast<IoLock>(request.argument), file);
     case IoOpcode::kStat:

@@ -63,7 +63,7 @@ void AfterMap() {}
 // A ring that is closed gives its locked memory back a little later, from a kernel thread: so where
 // not even the smallest ring may have any, one that was closed just now may be why.
 constexpr std::chrono::milliseconds kWait{5};
-constexpr int kMostWaits = 40;
+constexpr int kMostWaits = 200;
 
 std::string ErrorText(int result) { return std::generic_category().message(-result); }
 

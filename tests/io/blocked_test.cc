@@ -25,7 +25,7 @@ using testing::Not;
 TEST(BlockedTest, TheOtherTestsHaveNoRing) {
   ASSERT_TRUE(IoUringIsBlocked());
   bool chosen = false;
-  for (const BackendFactory& factory : ConformingBackends()) {
+  for (const BackendFactory& factory : KernelBackends()) {
     EXPECT_EQ(factory.make(4)->info().name, "thread pool") << factory.name;
     chosen |= factory.name == "auto";
   }

@@ -204,6 +204,8 @@ TEST_P(SequentialTest, BothMayGoWithOperationsUnderWay) {
 }
 
 Task<> FailsToWrite(ShardIo* io, std::string path) {
+  const absl::Status made = (co_await DmaFile::Open(*io, path, kCreate)).status();
+  IOENGINE_CO_ASSERT_OK(made);
   auto file = co_await DmaFile::Open(*io, path, {});  // read-only
   IOENGINE_CO_ASSERT_OK(file);
   SequentialWriter writer(*io, *file, {.buffer_bytes = kPage, .write_behind = 2});
@@ -218,7 +220,6 @@ Task<> FailsToWrite(ShardIo* io, std::string path) {
 }
 
 TEST_P(SequentialTest, AWriteThatFailsFailsWhatFollows) {
-  WriteWholeFile(directory_.File("x"), "content");
   shard_.Run(FailsToWrite(&shard_.io(), directory_.File("x")));
 }
 
