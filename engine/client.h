@@ -52,21 +52,21 @@ class CallbackSink {
  public:
   explicit CallbackSink(Callback callback) : callback_(std::move(callback)) {}
   CallbackSink(CallbackSink&& other) noexcept
-      : callback_(std::exchange(other.callback_, std::nullopt)) {}
+      : callback_(std::move(other.callback_)), waits_(std::exchange(other.waits_, false)) {}
   CallbackSink& operator=(CallbackSink&&) = delete;
   ~CallbackSink() {
-    if (callback_.has_value()) {
-      Set(absl::UnavailableError("the shard stopped before the task finished"));
-    }
+    if (waits_) Set(absl::UnavailableError("the shard stopped before the task finished"));
   }
 
   void Set(ResultOrError<T> result) {
-    std::optional<Callback> callback = std::exchange(callback_, std::nullopt);
-    (*callback)(std::move(result));
+    waits_ = false;
+    callback_(std::move(result));
   }
 
  private:
-  std::optional<Callback> callback_;
+  // Not an optional, of whose bytes, when it is empty, g++ 12 warns in users' code.
+  Callback callback_;
+  bool waits_ = true;  // for the result
 };
 
 }  // namespace internal
