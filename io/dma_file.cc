@@ -85,12 +85,14 @@ class CloseAwaiter final : public CloseListener {
 
 }  // namespace
 
-Task<absl::StatusOr<DmaFile>> DmaFile::Open(ShardIo& io, std::string path, DmaFileOptions options) {
-  return OpenAt(io, FileRef(), path, path, options);
+Task<absl::StatusOr<DmaFile>> DmaFile::Open(ShardIo& io, std::string path, DmaFileOptions options,
+                                            IoSite site) {
+  return OpenAt(io, FileRef(), path, path, options, site);
 }
 
 Task<absl::StatusOr<DmaFile>> DmaFile::OpenAt(ShardIo& io, FileRef directory, std::string path,
-                                              std::string display_path, DmaFileOptions options) {
+                                              std::string display_path, DmaFileOptions options,
+                                              IoSite site) {
   if (absl::Status status = CheckPath("open", path); !status.ok()) co_return status;
   FileRef file = io.files().Reserve();
   if (!file) {
@@ -99,10 +101,11 @@ Task<absl::StatusOr<DmaFile>> DmaFile::OpenAt(ShardIo& io, FileRef directory, st
                      " files open already; close some or raise max_open_files"));
   }
   file->path = std::move(display_path);
+  file->site = site;
   file->is_direct = options.direct != Direct::kNever;
 
   for (;;) {
-    IoCommand command = PathCommand(IoOpcode::kOpen, path);
+    IoCommand command = PathCommand(IoOpcode::kOpen, path, site);
     if (directory) {
       command.request.fd = directory->fd;
       command.path->directory_file = directory.Share();
@@ -119,12 +122,14 @@ Task<absl::StatusOr<DmaFile>> DmaFile::OpenAt(ShardIo& io, FileRef directory, st
     if (!refused) {
       // Beneath a directory `path` is one name: it is a link itself.
       if (directory && open.result() == -ELOOP) {
-        co_return absl::InvalidArgumentError(
-            absl::StrCat("open ", file->path, ": it is a symbolic link"));
+        co_return WithIoSite(absl::InvalidArgumentError(
+                                 absl::StrCat("open ", file->path, ": it is a symbolic link")),
+                             site);
       }
-      co_return directory ? IoError(-open.result(), absl::StrCat("open ", file->path)) : status;
+      co_return directory ? IoError(-open.result(), absl::StrCat("open ", file->path), site)
+                          : status;
     }
-    if (options.direct == Direct::kRequired) co_return DirectError(file->path);
+    if (options.direct == Direct::kRequired) co_return WithIoSite(DirectError(file->path), site);
     file->is_direct = false;
     // A new file may be there already: the kernel makes it before it refuses.
     if (options.create == DmaFileOptions::Create::kMustBeNew) {
@@ -134,7 +139,7 @@ Task<absl::StatusOr<DmaFile>> DmaFile::OpenAt(ShardIo& io, FileRef directory, st
 
   DmaFile result(io, std::move(file));
   if (options.direct != Direct::kNever) {
-    absl::StatusOr<FileStat> stat = co_await result.Stat();
+    absl::StatusOr<FileStat> stat = co_await result.Stat(site);
     if (!stat.ok()) co_return stat.status();
     if (stat->kind == FileKind::kDirectory) {
       co_return absl::FailedPreconditionError(
@@ -150,19 +155,19 @@ Task<absl::StatusOr<DmaFile>> DmaFile::OpenAt(ShardIo& io, FileRef directory, st
 }
 
 SizeAwaiter DmaFile::Read(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes,
-                          size_t to_bytes) const {
-  const Transfer transfer{offset_bytes, buffer, size_bytes, to_bytes};
+                          size_t to_bytes, IoSite site) const {
+  const Transfer transfer{offset_bytes, buffer, size_bytes, to_bytes, site};
   if (!IsValid(transfer)) [[unlikely]] {
-    return SizeAwaiter(io_->queue(), TransferError("read", transfer));
+    return SizeAwaiter(io_->queue(), WithIoSite(TransferError("read", transfer), site));
   }
   return SizeAwaiter(io_->queue(), TransferCommand(IoOpcode::kRead, transfer));
 }
 
 StatusAwaiter DmaFile::Write(uint64_t offset_bytes, const DmaBuffer& buffer, size_t size_bytes,
-                             WriteOptions options) const {
-  const Transfer transfer{offset_bytes, buffer, size_bytes, options.from_bytes};
+                             WriteOptions options, IoSite site) const {
+  const Transfer transfer{offset_bytes, buffer, size_bytes, options.from_bytes, site};
   if (!IsValid(transfer)) [[unlikely]] {
-    return StatusAwaiter(io_->queue(), TransferError("write", transfer));
+    return StatusAwaiter(io_->queue(), WithIoSite(TransferError("write", transfer), site));
   }
   IoCommand command = TransferCommand(IoOpcode::kWrite, transfer);
   if (options.durable) command.request.flags |= kIoDsync;
@@ -170,74 +175,80 @@ StatusAwaiter DmaFile::Write(uint64_t offset_bytes, const DmaBuffer& buffer, siz
   return StatusAwaiter(io_->queue(), std::move(command));
 }
 
-StatusAwaiter DmaFile::Fdatasync() const {
-  IoCommand command = FileCommand(IoOpcode::kFdatasync);
+StatusAwaiter DmaFile::Fdatasync(IoSite site) const {
+  IoCommand command = FileCommand(IoOpcode::kFdatasync, site);
   return StatusAwaiter(io_->queue(), std::move(command));
 }
 
-StatusAwaiter DmaFile::Preallocate(uint64_t offset_bytes, uint64_t size_bytes) const {
-  return OnRange(IoOpcode::kAllocate, offset_bytes, size_bytes);
+StatusAwaiter DmaFile::Preallocate(uint64_t offset_bytes, uint64_t size_bytes, IoSite site) const {
+  return OnRange(IoOpcode::kAllocate, offset_bytes, size_bytes, site);
 }
 
-StatusAwaiter DmaFile::Punch(uint64_t offset_bytes, uint64_t size_bytes) const {
-  return OnRange(IoOpcode::kPunch, offset_bytes, size_bytes);
+StatusAwaiter DmaFile::Punch(uint64_t offset_bytes, uint64_t size_bytes, IoSite site) const {
+  return OnRange(IoOpcode::kPunch, offset_bytes, size_bytes, site);
 }
 
-StatusAwaiter DmaFile::Truncate(uint64_t size_bytes) const {
-  return OnRange(IoOpcode::kTruncate, 0, size_bytes);
+StatusAwaiter DmaFile::Truncate(uint64_t size_bytes, IoSite site) const {
+  return OnRange(IoOpcode::kTruncate, 0, size_bytes, site);
 }
 
-StatusAwaiter DmaFile::SetExtentHint(uint64_t size_bytes) const {
-  return OnRange(IoOpcode::kExtentHint, 0, size_bytes);
+StatusAwaiter DmaFile::SetExtentHint(uint64_t size_bytes, IoSite site) const {
+  return OnRange(IoOpcode::kExtentHint, 0, size_bytes, site);
 }
 
-StatusAwaiter DmaFile::OnRange(IoOpcode opcode, uint64_t offset_bytes, uint64_t range_bytes) const {
-  IoCommand command = FileCommand(opcode);
+StatusAwaiter DmaFile::OnRange(IoOpcode opcode, uint64_t offset_bytes, uint64_t range_bytes,
+                               IoSite site) const {
+  IoCommand command = FileCommand(opcode, site);
   command.request.offset_bytes = offset_bytes;
   command.request.range_bytes = range_bytes;
   return StatusAwaiter(io_->queue(), std::move(command));
 }
 
-StatusAwaiter DmaFile::Advise(uint64_t offset_bytes, uint64_t size_bytes, IoAdvice advice) const {
-  IoCommand command = FileCommand(IoOpcode::kAdvise);
+StatusAwaiter DmaFile::Advise(uint64_t offset_bytes, uint64_t size_bytes, IoAdvice advice,
+                              IoSite site) const {
+  IoCommand command = FileCommand(IoOpcode::kAdvise, site);
   command.request.offset_bytes = offset_bytes;
   command.request.range_bytes = size_bytes;
   command.request.argument = static_cast<uint8_t>(advice);
   return StatusAwaiter(io_->queue(), std::move(command));
 }
 
-Task<absl::Status> DmaFile::Lock(IoLock lock) const {
-  IoCommand command = FileCommand(IoOpcode::kLock);
+Task<absl::Status> DmaFile::Lock(IoLock lock, IoSite site) const {
+  IoCommand command = FileCommand(IoOpcode::kLock, site);
   command.request.argument = static_cast<uint8_t>(lock);
   const std::string path = file_->path;
   StatusAwaiter awaiter(io_->queue(), std::move(command));
   absl::Status status = co_await awaiter;
   if (awaiter.result() == -EBUSY) {
-    co_return absl::UnavailableError(
-        absl::StrCat("lock ", path, ": somebody else who has the file open holds its lock"));
+    co_return WithIoSite(
+        absl::UnavailableError(
+            absl::StrCat("lock ", path, ": somebody else who has the file open holds its lock")),
+        site);
   }
   co_return status;
 }
 
-Task<absl::StatusOr<FileStat>> DmaFile::Stat() const {
-  IoCommand command = FileCommand(IoOpcode::kStat);
+Task<absl::StatusOr<FileStat>> DmaFile::Stat(IoSite site) const {
+  IoCommand command = FileCommand(IoOpcode::kStat, site);
   command.path = std::make_unique<PathArguments>();
   StatusAwaiter awaiter(io_->queue(), std::move(command));
   if (absl::Status status = co_await awaiter; !status.ok()) co_return status;
   co_return awaiter.command().path->stat;
 }
 
-Task<absl::Status> DmaFile::Close() {
+Task<absl::Status> DmaFile::Close(IoSite site) {
   CheckOpen();
+  file_->site = site;
   const std::string path = file_->path;
   const int32_t result = co_await CloseAwaiter(std::move(file_), io_->executor());
-  if (result < 0) co_return IoError(-result, absl::StrCat("close ", path));
+  if (result < 0) co_return IoError(-result, absl::StrCat("close ", path), site);
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> RemoveFile(ShardIo& io, std::string path) {
+Task<absl::Status> RemoveFile(ShardIo& io, std::string path, IoSite site) {
   if (absl::Status status = CheckPath("unlink", path); !status.ok()) co_return status;
-  co_return co_await StatusAwaiter(io.queue(), PathCommand(IoOpcode::kRemove, std::move(path)));
+  co_return co_await StatusAwaiter(io.queue(),
+                                   PathCommand(IoOpcode::kRemove, std::move(path), site));
 }
 
 void DmaFile::CheckOpen() const {
@@ -285,7 +296,7 @@ absl::Status DmaFile::TransferError(const char* operation, const Transfer& trans
 }
 
 IoCommand DmaFile::TransferCommand(IoOpcode opcode, const Transfer& transfer) const {
-  IoCommand command = FileCommand(opcode);
+  IoCommand command = FileCommand(opcode, transfer.site);
   command.request.flags = kIoWhole;
   command.request.alignment_shift =
       static_cast<uint8_t>(std::countr_zero(file_->offset_alignment_bytes));
@@ -297,11 +308,12 @@ IoCommand DmaFile::TransferCommand(IoOpcode opcode, const Transfer& transfer) co
   return command;
 }
 
-IoCommand DmaFile::FileCommand(IoOpcode opcode) const {
+IoCommand DmaFile::FileCommand(IoOpcode opcode, IoSite site) const {
   CheckOpen();
   IoCommand command;
   command.request.opcode = opcode;
   command.request.fd = file_->fd;
+  command.request.site = site;
   command.request.registered_file = file_->registered_index;
   command.file = file_.Share();
   return command;

@@ -76,26 +76,31 @@ bool RangeIsValid(const FileRange& range) {
 }  // namespace
 
 // `window` is aligned.
-Task<absl::Status> DmaFile::ReadInto(const DmaFile& file, FileRange window, FileBytes* result) {
+Task<absl::Status> DmaFile::ReadInto(const DmaFile& file, FileRange window, FileBytes* result,
+                                     IoSite site) {
   absl::StatusOr<DmaBuffer> buffer = file.io_->AllocateBuffer(window.size_bytes);
   if (!buffer.ok()) co_return buffer.status();
-  absl::StatusOr<size_t> read = co_await file.Read(window.offset_bytes, *buffer, window.size_bytes);
+  absl::StatusOr<size_t> read =
+      co_await file.Read(window.offset_bytes, *buffer, window.size_bytes, 0, site);
   if (!read.ok()) co_return read.status();
   result->bytes = std::span<const std::byte>(buffer->data(), *read);
   result->buffer = *std::move(buffer);
   co_return absl::OkStatus();
 }
 
-Task<absl::StatusOr<FileBytes>> DmaFile::ReadRange(FileRange range) const {
+Task<absl::StatusOr<FileBytes>> DmaFile::ReadRange(FileRange range, IoSite site) const {
   // One with one result; a read of its own would save 20 ns of the device's 40,000.
   std::vector<FileRange> ranges(1, range);
-  absl::StatusOr<std::vector<FileBytes>> results = co_await ReadMany(std::move(ranges));
+  const ReadManyOptions options;
+  absl::StatusOr<std::vector<FileBytes>> results =
+      co_await ReadMany(std::move(ranges), options, site);
   if (!results.ok()) co_return results.status();
   co_return std::move(results->front());
 }
 
 Task<absl::StatusOr<std::vector<FileBytes>>> DmaFile::ReadMany(std::vector<FileRange> ranges,
-                                                               ReadManyOptions options) const {
+                                                               ReadManyOptions options,
+                                                               IoSite site) const {
   CheckOpen();
   if (ranges.size() > kMostRanges) {
     co_return absl::InvalidArgumentError(absl::StrCat("read ", path(), ": ", ranges.size(),
@@ -122,7 +127,7 @@ Task<absl::StatusOr<std::vector<FileBytes>>> DmaFile::ReadMany(std::vector<FileR
     const Window& window = windows[i];
     if (window.begin_bytes == window.end_bytes) continue;  // ranges of no bytes
     const auto size_bytes = static_cast<size_t>(window.end_bytes - window.begin_bytes);
-    tasks.push_back(ReadInto(*this, {window.begin_bytes, size_bytes}, &read[i]));
+    tasks.push_back(ReadInto(*this, {window.begin_bytes, size_bytes}, &read[i], site));
   }
   std::vector<absl::Status> statuses = co_await WhenAll(std::move(tasks));
   for (absl::Status& status : statuses) {

@@ -39,12 +39,14 @@ bool StaysBeneath(const std::string& path) {
 }
 
 // Of what was resolved beneath the root: the kernel's answer says so of links.
-absl::Status NamedError(const char* operation, const std::string& path, int32_t result) {
+absl::Status NamedError(const char* operation, const std::string& path, int32_t result,
+                        IoSite site) {
   if (result == -EXDEV || result == -ELOOP) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(operation, " ", path, ": the path goes through a symbolic link"));
+    return WithIoSite(absl::InvalidArgumentError(absl::StrCat(
+                          operation, " ", path, ": the path goes through a symbolic link")),
+                      site);
   }
-  return IoError(-result, absl::StrCat(operation, " ", path));
+  return IoError(-result, absl::StrCat(operation, " ", path), site);
 }
 
 absl::Status TableFullError(const char* operation, const std::string& path, size_t capacity) {
@@ -70,10 +72,10 @@ absl::Status OwnerError(const std::string& path, const FileStat& stat) {
 }  // namespace
 
 Task<absl::StatusOr<FileSystem>> FileSystem::Open(ShardIo& io, std::string root,
-                                                  FileSystemOptions options) {
+                                                  FileSystemOptions options, IoSite site) {
   if (absl::Status status = CheckPath("open", root); !status.ok()) co_return status;
   if (options.create) {
-    IoCommand make = PathCommand(IoOpcode::kMakeDirectory, root);
+    IoCommand make = PathCommand(IoOpcode::kMakeDirectory, root, site);
     make.path->mode = kDirectoryMode;
     StatusAwaiter awaiter(io.queue(), std::move(make));
     absl::Status made = co_await awaiter;
@@ -82,14 +84,15 @@ Task<absl::StatusOr<FileSystem>> FileSystem::Open(ShardIo& io, std::string root,
   FileRef file = io.files().Reserve();
   if (!file) co_return TableFullError("open", root, io.files().capacity());
   file->path = root;
-  IoCommand command = PathCommand(IoOpcode::kOpen, std::move(root));
+  file->site = site;
+  IoCommand command = PathCommand(IoOpcode::kOpen, std::move(root), site);
   command.path->open_flags = kOpenDirectory;
   command.file = file.Share();
   absl::Status opened = co_await StatusAwaiter(io.queue(), std::move(command));
   if (!opened.ok()) co_return opened;
   DmaFile directory(io, std::move(file));
   if (options.only_ours) {
-    absl::StatusOr<FileStat> stat = co_await directory.Stat();
+    absl::StatusOr<FileStat> stat = co_await directory.Stat(site);
     if (!stat.ok()) co_return stat.status();
     absl::Status owner = OwnerError(directory.path(), *stat);
     if (!owner.ok()) co_return owner;
@@ -101,16 +104,17 @@ std::string FileSystem::DisplayPath(const std::string& path) const {
   return path.empty() ? root() : absl::StrCat(root(), "/", path);
 }
 
-IoCommand FileSystem::OnDirectory(IoOpcode opcode, const FileRef& directory) const {
+IoCommand FileSystem::OnDirectory(IoOpcode opcode, const FileRef& directory, IoSite site) const {
   IoCommand command;
   command.request.opcode = opcode;
   command.request.fd = directory->fd;
+  command.request.site = site;
   command.file = directory.Share();
   return command;
 }
 
-Task<absl::StatusOr<FileRef>> FileSystem::OpenDirectory(const char* operation,
-                                                        std::string path) const {
+Task<absl::StatusOr<FileRef>> FileSystem::OpenDirectory(const char* operation, std::string path,
+                                                        IoSite site) const {
   IOENGINE_CHECK(is_open(), "use of a FileSystem that was not opened or was moved from");
   if (absl::Status status = CheckPath(operation, path); !status.ok()) co_return status;
   if (!StaysBeneath(path)) co_return OutsideError(operation, root(), path);
@@ -118,7 +122,8 @@ Task<absl::StatusOr<FileRef>> FileSystem::OpenDirectory(const char* operation,
   FileRef file = io_->files().Reserve();
   if (!file) co_return TableFullError(operation, DisplayPath(path), io_->files().capacity());
   file->path = DisplayPath(path);
-  IoCommand command = PathCommand(IoOpcode::kOpen, std::move(path));
+  file->site = site;
+  IoCommand command = PathCommand(IoOpcode::kOpen, std::move(path), site);
   command.request.fd = root_.file_->fd;
   command.path->directory_file = root_.file_.Share();
   command.path->open_flags = kOpenDirectory;
@@ -127,37 +132,39 @@ Task<absl::StatusOr<FileRef>> FileSystem::OpenDirectory(const char* operation,
   StatusAwaiter open(io_->queue(), std::move(command));
   absl::Status status = co_await open;
   if (!status.ok()) {
-    co_return NamedError(operation, file->path, open.result());
+    co_return NamedError(operation, file->path, open.result(), site);
   }
   co_return file;
 }
 
-Task<absl::StatusOr<FileSystem::Place>> FileSystem::Find(const char* operation,
-                                                         std::string path) const {
+Task<absl::StatusOr<FileSystem::Place>> FileSystem::Find(const char* operation, std::string path,
+                                                         IoSite site) const {
   const size_t slash = path.rfind('/');
   std::string directory = slash == std::string::npos ? std::string() : path.substr(0, slash);
   std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   if (name.empty() || name == "." || name == ".." || path.front() == '/') {
     co_return OutsideError(operation, root(), path);
   }
-  absl::StatusOr<FileRef> opened = co_await OpenDirectory(operation, std::move(directory));
+  absl::StatusOr<FileRef> opened = co_await OpenDirectory(operation, std::move(directory), site);
   if (!opened.ok()) co_return opened.status();
   if (absl::Status status = CheckPath(operation, name); !status.ok()) co_return status;
   co_return Place{*std::move(opened), std::move(name)};
 }
 
-Task<absl::StatusOr<DmaFile>> FileSystem::OpenFile(std::string path, DmaFileOptions options) const {
-  absl::StatusOr<Place> place = co_await Find("open", path);
+Task<absl::StatusOr<DmaFile>> FileSystem::OpenFile(std::string path, DmaFileOptions options,
+                                                   IoSite site) const {
+  absl::StatusOr<Place> place = co_await Find("open", path, site);
   if (!place.ok()) co_return place.status();
   co_return co_await DmaFile::OpenAt(*io_, std::move(place->directory), std::move(place->name),
-                                     DisplayPath(path), options);
+                                     DisplayPath(path), options, site);
 }
 
 // What is done to one name.
-Task<absl::Status> FileSystem::OnName(IoOpcode opcode, uint8_t flags, std::string path) const {
-  absl::StatusOr<Place> place = co_await Find(IoOpcodeName(opcode), path);
+Task<absl::Status> FileSystem::OnName(IoOpcode opcode, uint8_t flags, std::string path,
+                                      IoSite site) const {
+  absl::StatusOr<Place> place = co_await Find(IoOpcodeName(opcode), path, site);
   if (!place.ok()) co_return place.status();
-  IoCommand command = PathCommand(opcode, std::move(place->name));
+  IoCommand command = PathCommand(opcode, std::move(place->name), site);
   command.request.fd = place->directory->fd;
   command.request.flags = flags;
   command.path->mode = kDirectoryMode;
@@ -165,17 +172,17 @@ Task<absl::Status> FileSystem::OnName(IoOpcode opcode, uint8_t flags, std::strin
   StatusAwaiter awaiter(io_->queue(), std::move(command));
   absl::Status status = co_await awaiter;
   if (status.ok()) co_return status;
-  co_return NamedError(IoOpcodeName(opcode), DisplayPath(path), awaiter.result());
+  co_return NamedError(IoOpcodeName(opcode), DisplayPath(path), awaiter.result(), site);
 }
 
 // What is done to a name and another one.
 Task<absl::Status> FileSystem::OnNames(IoOpcode opcode, uint8_t flags, std::string from,
-                                       std::string to) const {
-  absl::StatusOr<Place> source = co_await Find(IoOpcodeName(opcode), from);
+                                       std::string to, IoSite site) const {
+  absl::StatusOr<Place> source = co_await Find(IoOpcodeName(opcode), from, site);
   if (!source.ok()) co_return source.status();
-  absl::StatusOr<Place> target = co_await Find(IoOpcodeName(opcode), to);
+  absl::StatusOr<Place> target = co_await Find(IoOpcodeName(opcode), to, site);
   if (!target.ok()) co_return target.status();
-  IoCommand command = PathCommand(opcode, std::move(source->name));
+  IoCommand command = PathCommand(opcode, std::move(source->name), site);
   command.request.fd = source->directory->fd;
   command.request.flags = flags;
   command.path->new_path = std::move(target->name);
@@ -185,48 +192,51 @@ Task<absl::Status> FileSystem::OnNames(IoOpcode opcode, uint8_t flags, std::stri
   StatusAwaiter awaiter(io_->queue(), std::move(command));
   absl::Status status = co_await awaiter;
   if (status.ok()) co_return status;
-  co_return IoError(-awaiter.result(), absl::StrCat(IoOpcodeName(opcode), " ", DisplayPath(from),
-                                                    " to ", DisplayPath(to)));
+  co_return IoError(
+      -awaiter.result(),
+      absl::StrCat(IoOpcodeName(opcode), " ", DisplayPath(from), " to ", DisplayPath(to)), site);
 }
 
-Task<absl::Status> FileSystem::Remove(std::string path) const {
-  return OnName(IoOpcode::kRemove, kIoNone, std::move(path));
+Task<absl::Status> FileSystem::Remove(std::string path, IoSite site) const {
+  return OnName(IoOpcode::kRemove, kIoNone, std::move(path), site);
 }
 
-Task<absl::Status> FileSystem::RemoveDirectory(std::string path) const {
-  return OnName(IoOpcode::kRemove, kIoDirectory, std::move(path));
+Task<absl::Status> FileSystem::RemoveDirectory(std::string path, IoSite site) const {
+  return OnName(IoOpcode::kRemove, kIoDirectory, std::move(path), site);
 }
 
-Task<absl::Status> FileSystem::MakeDirectory(std::string path) const {
-  return OnName(IoOpcode::kMakeDirectory, kIoNone, std::move(path));
+Task<absl::Status> FileSystem::MakeDirectory(std::string path, IoSite site) const {
+  return OnName(IoOpcode::kMakeDirectory, kIoNone, std::move(path), site);
 }
 
-Task<absl::Status> FileSystem::Rename(std::string from, std::string to, Replace replace) const {
+Task<absl::Status> FileSystem::Rename(std::string from, std::string to, Replace replace,
+                                      IoSite site) const {
   return OnNames(IoOpcode::kRename, replace == Replace::kNo ? kIoNoReplace : kIoNone,
-                 std::move(from), std::move(to));
+                 std::move(from), std::move(to), site);
 }
 
-Task<absl::Status> FileSystem::Link(std::string from, std::string to) const {
-  return OnNames(IoOpcode::kLink, kIoNone, std::move(from), std::move(to));
+Task<absl::Status> FileSystem::Link(std::string from, std::string to, IoSite site) const {
+  return OnNames(IoOpcode::kLink, kIoNone, std::move(from), std::move(to), site);
 }
 
-Task<absl::StatusOr<FileStat>> FileSystem::Stat(std::string path) const {
-  if (path.empty()) co_return co_await root_.Stat();
-  absl::StatusOr<Place> place = co_await Find("stat", path);
+Task<absl::StatusOr<FileStat>> FileSystem::Stat(std::string path, IoSite site) const {
+  if (path.empty()) co_return co_await root_.Stat(site);
+  absl::StatusOr<Place> place = co_await Find("stat", path, site);
   if (!place.ok()) co_return place.status();
-  IoCommand command = PathCommand(IoOpcode::kStat, std::move(place->name));
+  IoCommand command = PathCommand(IoOpcode::kStat, std::move(place->name), site);
   command.request.fd = place->directory->fd;
   command.path->directory_file = std::move(place->directory);
   StatusAwaiter awaiter(io_->queue(), std::move(command));
   absl::Status status = co_await awaiter;
-  if (!status.ok()) co_return NamedError("stat", DisplayPath(path), awaiter.result());
+  if (!status.ok()) co_return NamedError("stat", DisplayPath(path), awaiter.result(), site);
   co_return awaiter.command().path->stat;
 }
 
-Task<absl::StatusOr<std::vector<DirectoryEntry>>> FileSystem::List(std::string path) const {
-  absl::StatusOr<FileRef> directory = co_await OpenDirectory("list", std::move(path));
+Task<absl::StatusOr<std::vector<DirectoryEntry>>> FileSystem::List(std::string path,
+                                                                   IoSite site) const {
+  absl::StatusOr<FileRef> directory = co_await OpenDirectory("list", std::move(path), site);
   if (!directory.ok()) co_return directory.status();
-  IoCommand command = OnDirectory(IoOpcode::kList, *directory);
+  IoCommand command = OnDirectory(IoOpcode::kList, *directory, site);
   command.path = std::make_unique<PathArguments>();
   StatusAwaiter awaiter(io_->queue(), std::move(command));
   absl::Status status = co_await awaiter;
@@ -239,12 +249,14 @@ Task<absl::StatusOr<std::vector<DirectoryEntry>>> FileSystem::List(std::string p
   co_return entries;
 }
 
-Task<absl::Status> FileSystem::SyncDirectory(std::string path) const {
-  absl::StatusOr<FileRef> directory = co_await OpenDirectory("fsync", std::move(path));
+Task<absl::Status> FileSystem::SyncDirectory(std::string path, IoSite site) const {
+  absl::StatusOr<FileRef> directory = co_await OpenDirectory("fsync", std::move(path), site);
   if (!directory.ok()) co_return directory.status();
-  co_return co_await StatusAwaiter(io_->queue(), OnDirectory(IoOpcode::kFsync, *directory));
+  co_return co_await StatusAwaiter(io_->queue(), OnDirectory(IoOpcode::kFsync, *directory, site));
 }
 
-Task<absl::Status> FileSystem::Lock(IoLock lock) const { return root_.Lock(lock); }
+Task<absl::Status> FileSystem::Lock(IoLock lock, IoSite site) const {
+  return root_.Lock(lock, site);
+}
 
 }  // namespace ioengine

@@ -2,6 +2,7 @@
 #ifndef IOENGINE_IO_FILE_SYSTEM_H_
 #define IOENGINE_IO_FILE_SYSTEM_H_
 
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "ioengine/io/dma_file.h"
 #include "ioengine/io/io_request.h"
+#include "ioengine/io/io_site.h"
 #include "ioengine/io/open_file.h"
 #include "ioengine/io/shard_io.h"
 #include "ioengine/sched/task.h"
@@ -34,6 +36,8 @@ struct FileSystemOptions {
 //
 // New files have mode 0600, new directories 0700.
 //
+// Each call's `site` is the place that it is called from; see IoSite.
+//
 // Shard: the one that opened it. Move-only.
 // Errors: those of the system calls, naming the path; ResourceExhausted when the shard's file table
 // is full (each call below needs a place in it for each directory that is not the root).
@@ -42,44 +46,52 @@ struct FileSystemOptions {
 class FileSystem {
  public:
   static Task<absl::StatusOr<FileSystem>> Open(ShardIo& io, std::string root,
-                                               FileSystemOptions options = {});
+                                               FileSystemOptions options = {},
+                                               IoSite site = std::source_location::current());
 
   FileSystem() = default;
   FileSystem(FileSystem&&) noexcept = default;
   FileSystem& operator=(FileSystem&&) noexcept = default;
   ~FileSystem() = default;
 
-  Task<absl::StatusOr<DmaFile>> OpenFile(std::string path, DmaFileOptions options = {}) const;
+  Task<absl::StatusOr<DmaFile>> OpenFile(std::string path, DmaFileOptions options = {},
+                                         IoSite site = std::source_location::current()) const;
 
   // Removes the name of a file; open files stay usable.
-  Task<absl::Status> Remove(std::string path) const;
+  Task<absl::Status> Remove(std::string path, IoSite site = std::source_location::current()) const;
 
   enum class Replace : uint8_t {
     kNo,  // AlreadyExists when the new name is taken
     kYes
   };
   // Renames a file or a directory. Atomic for whoever looks, and with kYes for crashes too.
-  Task<absl::Status> Rename(std::string from, std::string to,
-                            Replace replace = Replace::kYes) const;
+  Task<absl::Status> Rename(std::string from, std::string to, Replace replace = Replace::kYes,
+                            IoSite site = std::source_location::current()) const;
 
   // Gives the file a second name. AlreadyExists when that is taken.
-  Task<absl::Status> Link(std::string from, std::string to) const;
+  Task<absl::Status> Link(std::string from, std::string to,
+                          IoSite site = std::source_location::current()) const;
 
-  Task<absl::Status> MakeDirectory(std::string path) const;
+  Task<absl::Status> MakeDirectory(std::string path,
+                                   IoSite site = std::source_location::current()) const;
   // FailedPrecondition when it is not empty.
-  Task<absl::Status> RemoveDirectory(std::string path) const;
+  Task<absl::Status> RemoveDirectory(std::string path,
+                                     IoSite site = std::source_location::current()) const;
 
   // Of a file, a directory, or a link itself.
-  Task<absl::StatusOr<FileStat>> Stat(std::string path) const;
+  Task<absl::StatusOr<FileStat>> Stat(std::string path,
+                                      IoSite site = std::source_location::current()) const;
 
   // What is in a directory, sorted by name, without "." and "..".
-  Task<absl::StatusOr<std::vector<DirectoryEntry>>> List(std::string path = "") const;
+  Task<absl::StatusOr<std::vector<DirectoryEntry>>> List(
+      std::string path = "", IoSite site = std::source_location::current()) const;
 
   // Makes the names in a directory durable. Errors: as Fdatasync.
-  Task<absl::Status> SyncDirectory(std::string path = "") const;
+  Task<absl::Status> SyncDirectory(std::string path = "",
+                                   IoSite site = std::source_location::current()) const;
 
   // Takes the root's advisory lock (DmaFile::Lock): who does so first has the directory.
-  Task<absl::Status> Lock(IoLock lock) const;
+  Task<absl::Status> Lock(IoLock lock, IoSite site = std::source_location::current()) const;
 
   bool is_open() const { return root_.is_open(); }
   const std::string& root() const { return root_.path(); }
@@ -94,13 +106,14 @@ class FileSystem {
   explicit FileSystem(ShardIo& io, DmaFile root) : io_(&io), root_(std::move(root)) {}
 
   std::string DisplayPath(const std::string& path) const;
-  Task<absl::StatusOr<FileRef>> OpenDirectory(const char* operation, std::string path) const;
-  Task<absl::StatusOr<Place>> Find(const char* operation, std::string path) const;
-  Task<absl::Status> OnName(IoOpcode opcode, uint8_t flags, std::string path) const;
-  Task<absl::Status> OnNames(IoOpcode opcode, uint8_t flags, std::string from,
-                             std::string to) const;
+  Task<absl::StatusOr<FileRef>> OpenDirectory(const char* operation, std::string path,
+                                              IoSite site) const;
+  Task<absl::StatusOr<Place>> Find(const char* operation, std::string path, IoSite site) const;
+  Task<absl::Status> OnName(IoOpcode opcode, uint8_t flags, std::string path, IoSite site) const;
+  Task<absl::Status> OnNames(IoOpcode opcode, uint8_t flags, std::string from, std::string to,
+                             IoSite site) const;
   // Commands that name their files as a user knows them.
-  IoCommand OnDirectory(IoOpcode opcode, const FileRef& directory) const;
+  IoCommand OnDirectory(IoOpcode opcode, const FileRef& directory, IoSite site) const;
 
   ShardIo* io_ = nullptr;
   DmaFile root_;  // a directory, which is only used by its descriptor

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -51,12 +52,13 @@ std::string_view Advice(int error) {
 
 }  // namespace
 
-absl::Status IoError(int error, std::string_view what) {
+absl::Status IoError(int error, std::string_view what, IoSite site) {
   // std::generic_category, not strerror: the latter is not safe in every thread.
-  return absl::Status(CodeOf(error),
+  absl::Status status(CodeOf(error),
                       absl::StrCat(absl::string_view(what.data(), what.size()), ": ",
                                    std::generic_category().message(error),
                                    absl::string_view(Advice(error).data(), Advice(error).size())));
+  return WithIoSite(std::move(status), site);
 }
 
 absl::Status CommandError(const IoCommand& command, int32_t result) {
@@ -88,7 +90,7 @@ absl::Status CommandError(const IoCommand& command, int32_t result) {
     default:
       break;
   }
-  return IoError(-result, what);
+  return IoError(-result, what, request.site);
 }
 
 }  // namespace ioengine

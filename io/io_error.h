@@ -6,16 +6,17 @@
 
 #include "absl/status/status.h"
 #include "ioengine/io/io_request.h"
+#include "ioengine/io/io_site.h"
 
 namespace ioengine {
 
 // `error`: an errno (positive). `what`: the call and its object, as in "open /data/x". The code of
 // the Status follows absl's table for errnos, except: EIO and its kind are Internal (the device
-// failed), EMFILE and ENFILE are ResourceExhausted.
-absl::Status IoError(int error, std::string_view what);
+// failed), EMFILE and ENFILE are ResourceExhausted. `site`: becomes its IoSiteOf.
+absl::Status IoError(int error, std::string_view what, IoSite site = {});
 
 // The same for a command that failed with `result` (minus an errno), naming the operation, the
-// file, the offset and the size.
+// file, the offset and the size, with the command's site.
 absl::Status CommandError(const IoCommand& command, int32_t result);
 
 }  // namespace ioengine

@@ -281,6 +281,7 @@ void IoQueue::ReportSlow(const IoClass& io_class, const IoCommand& command, int3
   ++slow_reports_;
   SlowIo slow;
   slow.opcode = command.request.opcode;
+  slow.site = command.request.site;
   if (command.path != nullptr && !command.path->path.empty()) {
     slow.path = command.path->path;
   } else if (command.file) {

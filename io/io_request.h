@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ioengine/io/dma_buffer.h"
+#include "ioengine/io/io_site.h"
 #include "ioengine/io/open_file.h"
 #include "ioengine/sched/runnable.h"
 
@@ -126,6 +127,7 @@ struct IoRequest {
   uint64_t offset_bytes = 0;
   void* data = nullptr;
   uint64_t range_bytes = 0;
+  IoSite site = {};  // who asked for it
 
   // The IoQueue's. When the operation was submitted to it and given to the backend; what it counts
   // for in flight; and of one that goes in pieces, what is done and what is to follow this piece.

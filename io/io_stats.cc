@@ -13,6 +13,7 @@ std::string SlowIo::Describe() const {
   if (size_bytes > 0)
     absl::StrAppend(&text, " (", size_bytes, " bytes at offset ", offset_bytes, ")");
   if (!class_name.empty()) absl::StrAppend(&text, " of class '", class_name, "'");
+  if (site.known()) absl::StrAppend(&text, " at ", site.ToString());
   absl::StrAppendFormat(
       &text, " took %.1f ms: %.1f in the queue, %.1f in the ring, %.1f in the device; ",
       ms(times.total_ns()), ms(times.queue_ns), ms(times.ring_ns), ms(times.device_ns));

@@ -9,6 +9,7 @@
 
 #include "ioengine/io/io_file_stats.h"
 #include "ioengine/io/io_request.h"
+#include "ioengine/io/io_site.h"
 #include "ioengine/sched/histogram.h"
 #include "ioengine/sched/runnable.h"
 
@@ -31,6 +32,7 @@ struct IoClassStats {
 struct SlowIo {
   IoOpcode opcode = IoOpcode::kRead;
   std::string path;
+  IoSite site = {};  // who asked for it
   std::string class_name;
   uint64_t offset_bytes = 0;
   uint64_t size_bytes = 0;
@@ -40,7 +42,8 @@ struct SlowIo {
   uint64_t in_flight_bytes = 0;  // of them
   uint64_t slow_not_shown = 0;   // since the last report
 
-  // "write /data/x (4096 bytes at offset 0) of class 'wal' took 120.3 ms: 0.1 ms in the queue, …"
+  // "write /data/x (4096 bytes at offset 0) of class 'wal' at wal/writer.cc:120 took 120.3 ms: 0.1
+  // in the queue, …"
   std::string Describe() const;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ioengine/io/io_file_stats.h"
+#include "ioengine/io/io_site.h"
 #include "ioengine/sched/check.h"
 
 namespace ioengine {
@@ -37,6 +38,7 @@ struct OpenFile {
   uint32_t memory_alignment_bytes = 1;
   uint32_t offset_alignment_bytes = 1;
   CloseListener* close_listener = nullptr;
+  IoSite site = {};  // of its close; as long as nobody asked for that, of its open
   IoFileStats stats;
   int next_free = -1;
 };

@@ -17,10 +17,11 @@ namespace ioengine {
 static_assert(kCurrentDirectory == AT_FDCWD);
 
 // Relative to the working directory; change `request.fd` for another one.
-inline IoCommand PathCommand(IoOpcode opcode, std::string path) {
+inline IoCommand PathCommand(IoOpcode opcode, std::string path, IoSite site) {
   IoCommand command;
   command.request.opcode = opcode;
   command.request.fd = kCurrentDirectory;
+  command.request.site = site;
   command.path = std::make_unique<PathArguments>();
   command.path->path = std::move(path);
   return command;

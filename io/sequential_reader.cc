@@ -20,7 +20,7 @@ SequentialReader::SequentialReader(ShardIo& io, const DmaFile& file,
 SequentialReader::~SequentialReader() = default;
 
 // Takes as many buffers as there are, and starts to read into them.
-absl::Status SequentialReader::Begin() {
+absl::Status SequentialReader::Begin(IoSite site) {
   const size_t alignment_bytes = file_.offset_alignment_bytes();
   const size_t buffer_bytes = (std::max(options_.buffer_bytes, size_t{1}) + alignment_bytes - 1) /
                               alignment_bytes * alignment_bytes;
@@ -34,11 +34,11 @@ absl::Status SequentialReader::Begin() {
     slots_.push_back(std::make_unique<Slot>());
     slots_.back()->buffer = *std::move(buffer);
   }
-  for (const auto& slot : slots_) StartNext(*slot);
+  for (const auto& slot : slots_) StartNext(*slot, site);
   return absl::OkStatus();
 }
 
-void SequentialReader::StartNext(Slot& slot) {
+void SequentialReader::StartNext(Slot& slot, IoSite site) {
   slot.done.Reset();
   slot.offset_bytes = next_read_bytes_;
   slot.size_bytes = 0;
@@ -55,11 +55,11 @@ void SequentialReader::StartNext(Slot& slot) {
     slot.size_bytes = (left_bytes + alignment_bytes - 1) / alignment_bytes * alignment_bytes;
   }
   next_read_bytes_ += slot.size_bytes;
-  scope_.Spawn(Read(&file_, &slot));
+  scope_.Spawn(Read(&file_, &slot, site));
 }
 
-Task<> SequentialReader::Read(const DmaFile* file, Slot* slot) {
-  slot->result = co_await file->Read(slot->offset_bytes, slot->buffer, slot->size_bytes);
+Task<> SequentialReader::Read(const DmaFile* file, Slot* slot, IoSite site) {
+  slot->result = co_await file->Read(slot->offset_bytes, slot->buffer, slot->size_bytes, 0, site);
   slot->done.Set();
 }
 
@@ -72,14 +72,14 @@ std::span<const std::byte> SequentialReader::BytesOf(const Slot& slot) const {
           static_cast<size_t>(end_bytes - begin_bytes)};
 }
 
-Task<absl::StatusOr<std::span<const std::byte>>> SequentialReader::Next() {
+Task<absl::StatusOr<std::span<const std::byte>>> SequentialReader::Next(IoSite site) {
   if (!status_.ok()) co_return status_;
   if (slots_.empty()) {
-    status_ = Begin();
+    status_ = Begin(site);
     if (!status_.ok()) co_return status_;
   }
   if (given_) {
-    StartNext(*slots_[current_]);
+    StartNext(*slots_[current_], site);
     current_ = (current_ + 1) % slots_.size();
     given_ = false;
   }
@@ -97,11 +97,11 @@ Task<absl::StatusOr<std::span<const std::byte>>> SequentialReader::Next() {
   co_return bytes;
 }
 
-Task<absl::Status> SequentialReader::ReadExactly(std::span<std::byte> into) {
+Task<absl::Status> SequentialReader::ReadExactly(std::span<std::byte> into, IoSite site) {
   size_t copied_bytes = 0;
   while (copied_bytes < into.size()) {
     if (rest_.empty()) {
-      absl::StatusOr<std::span<const std::byte>> next = co_await Next();
+      absl::StatusOr<std::span<const std::byte>> next = co_await Next(site);
       if (!next.ok()) co_return next.status();
       if (next->empty()) {
         co_return absl::OutOfRangeError(

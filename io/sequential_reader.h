@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <source_location>
 #include <span>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "ioengine/io/dma_buffer.h"
 #include "ioengine/io/dma_file.h"
+#include "ioengine/io/io_site.h"
 #include "ioengine/io/shard_io.h"
 #include "ioengine/sched/event.h"
 #include "ioengine/sched/task.h"
@@ -39,6 +41,8 @@ struct SequentialReaderOptions {
 //     …
 //   }
 //
+// Each read has the `site` of the call that started it; see IoSite.
+//
 // Shard: that of the file. One task at a time.
 // Ownership: borrows both; a reader that is destroyed ends its reads.
 class SequentialReader {
@@ -50,11 +54,13 @@ class SequentialReader {
 
   // The next bytes, valid until the call after this; none at the end. Errors: those of
   // DmaFile::Read and AllocateBuffer; the same again when called again.
-  Task<absl::StatusOr<std::span<const std::byte>>> Next();
+  Task<absl::StatusOr<std::span<const std::byte>>> Next(
+      IoSite site = std::source_location::current());
 
   // Copies the next `into.size()` bytes. OutOfRange when there are fewer (they are then skipped).
   // Not after Next on the same bytes. Cost: a copy, counted in ShardIo::bytes_copied.
-  Task<absl::Status> ReadExactly(std::span<std::byte> into);
+  Task<absl::Status> ReadExactly(std::span<std::byte> into,
+                                 IoSite site = std::source_location::current());
 
   // Of what was given so far.
   uint64_t offset_bytes() const { return offset_bytes_; }
@@ -69,9 +75,9 @@ class SequentialReader {
     Event done;
   };
 
-  absl::Status Begin();
-  void StartNext(Slot& slot);
-  static Task<> Read(const DmaFile* file, Slot* slot);
+  absl::Status Begin(IoSite site);
+  void StartNext(Slot& slot, IoSite site);
+  static Task<> Read(const DmaFile* file, Slot* slot, IoSite site);
   std::span<const std::byte> BytesOf(const Slot& slot) const;
 
   ShardIo& io_;

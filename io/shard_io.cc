@@ -12,6 +12,7 @@ class ShardIo::Closing final : public IoWaiter {
     IoCommand command;
     command.request.opcode = IoOpcode::kClose;
     command.request.fd = file.fd;
+    command.request.site = file.site;
     queue.Submit(*new Closing(queue, std::move(command), table, file));
   }
 

@@ -89,7 +89,8 @@ void SimBackend::Start(IoOperation& operation) {
   }
   flight.operation = disk_.Begin(operation.command, std::move(registered));
   const bool stuck = flight.operation.fault.fault == SimFault::kStuck;
-  const uint64_t latency_ns = LatencyOf(request.opcode, flight.operation.fault);
+  const bool refused = flight.operation.fault.fault == SimFault::kRefused;
+  const uint64_t latency_ns = refused ? 0 : LatencyOf(request.opcode, flight.operation.fault);
   MakeDue(operation, stuck ? kForever : clock_.NowNs() + latency_ns);
   Note(SimEvent::Kind::kStart, operation, flight, 0);
 }
@@ -255,7 +256,8 @@ void SimBackend::Note(SimEvent::Kind kind, const IoOperation& operation, const F
                .time_ns = clock_.NowNs(),
                .offset_bytes = request.offset_bytes,
                .size_bytes = IsTransfer(request.opcode) ? request.size_bytes : request.range_bytes,
-               .data = flight.data});
+               .data = flight.data,
+               .site = request.site});
 }
 
 }  // namespace ioengine

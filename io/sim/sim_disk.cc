@@ -36,6 +36,7 @@ bool IsOfNames(const IoCommand& command) {
 int32_t ErrorOf(const SimFaultDraw& fault) {
   switch (fault.fault) {
     case SimFault::kError:
+    case SimFault::kRefused:
       return -static_cast<int32_t>(fault.argument.value_or(EIO));
     case SimFault::kNoSpace:
       return -ENOSPC;

@@ -36,6 +36,7 @@ bool CanMeet(SimFault fault, IoOpcode opcode) {
     case SimFault::kInterrupted:
     case SimFault::kSlow:
     case SimFault::kIgnoresCancel:
+    case SimFault::kRefused:
       return opcode != IoOpcode::kClose;  // whose descriptor is gone in any case
     case SimFault::kStuck:
       return read || write || IsSync(opcode);
@@ -63,6 +64,7 @@ const char* SimFaultName(SimFault fault) {
       "slow",
       "stuck",
       "ignores cancel",
+      "refused",
   };
   return kNames[static_cast<size_t>(fault)];
 }
@@ -82,13 +84,28 @@ bool SimFaults::Matches(const SimFaultRule& rule, const IoRequest& request, std:
   const bool meets = rule.opcode.has_value() ? *rule.opcode == request.opcode
                                              : CanMeet(rule.fault, request.opcode);
   if (!meets) return false;
+  if (rule.site.known() && !(rule.site == request.site)) return false;
   if (path.find(rule.path_part) == std::string_view::npos) return false;
   if (!rule.offset_bytes.has_value()) return true;
   return request.offset_bytes <= *rule.offset_bytes &&
          *rule.offset_bytes < request.offset_bytes + request.size_bytes;
 }
 
+void SimFaults::Record(const IoRequest& request, std::string_view path) {
+  const auto found =
+      std::find_if(site_uses_.begin(), site_uses_.end(), [&](const SimSiteUses& uses) {
+        return uses.opcode == request.opcode && uses.site == request.site;
+      });
+  if (found != site_uses_.end()) {
+    ++found->uses;
+  } else {
+    site_uses_.push_back(
+        {.site = request.site, .opcode = request.opcode, .path = std::string(path), .uses = 1});
+  }
+}
+
 SimFaultDraw SimFaults::Draw(const IoRequest& request, std::string_view path, Random& random) {
+  if (records_sites_) Record(request, path);
   for (Rule& rule : rules_) {
     if (!Matches(rule, request, path)) continue;
     const uint64_t before = rule.matched++;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ioengine/io/io_request.h"
+#include "ioengine/io/io_site.h"
 #include "ioengine/sched/random.h"
 
 namespace ioengine {
@@ -38,8 +39,10 @@ enum class SimFault : uint8_t {
   kSlow,           // takes 100 times as long
   kStuck,          // completes only when it is cancelled
   kIgnoresCancel,  // completes with its result after it was cancelled
+  // Its submission: an errno (EAGAIN …, as for kError), as soon as somebody looks.
+  kRefused,
 };
-inline constexpr size_t kSimFaultCount = 16;
+inline constexpr size_t kSimFaultCount = 17;
 
 const char* SimFaultName(SimFault fault);
 
@@ -51,18 +54,27 @@ struct SimFaultRates {
   uint32_t operator[](SimFault fault) const { return per_million[static_cast<size_t>(fault)]; }
 };
 
+// How often one place of the program started operations of one kind.
+struct SimSiteUses {
+  IoSite site;
+  IoOpcode opcode;
+  std::string path;  // of the first
+  uint64_t uses;     // those that are started again for what is left count again
+};
+
 // One fault for the operations that can meet it and match all that is set; the first `skip` of
 // them do not.
 struct SimFaultRule {
   SimFault fault = SimFault::kError;
   std::optional<IoOpcode> opcode = {};        // also one that would not meet it by chance
   std::string path_part = {};                 // in the path that the file was opened by
+  IoSite site = {};                           // who asked for it
   std::optional<uint64_t> offset_bytes = {};  // is within the transfer
   uint64_t skip = 0;
   uint64_t times = 1;  // UINT64_MAX: for ever
-  // kError: the errno. kShortTransfer: the bytes that are moved. kMisdirected…: the offset in the
-  // same file. kBitRot: the bit, counted from the start of the transfer. Otherwise, and where it is
-  // not set, the seed decides.
+  // kError, kRefused: the errno. kShortTransfer: the bytes that are moved. kMisdirected…: the
+  // offset in the same file. kBitRot: the bit, counted from the start of the transfer. Otherwise,
+  // and where it is not set, the seed decides.
   std::optional<uint64_t> argument = {};
 };
 
@@ -86,6 +98,13 @@ class SimFaults {
   // For each operation once. Cost: a random number where there are rates.
   SimFaultDraw Draw(const IoRequest& request, std::string_view path, Random& random);
 
+  // From now on tells in site_uses() who starts what, in the order of the first use.
+  void RecordSites() {
+    records_sites_ = true;
+    site_uses_.clear();
+  }
+  const std::vector<SimSiteUses>& site_uses() const { return site_uses_; }
+
   // How often it was drawn.
   uint64_t count(SimFault fault) const { return counts_[static_cast<size_t>(fault)]; }
 
@@ -95,10 +114,13 @@ class SimFaults {
   };
 
   static bool Matches(const SimFaultRule& rule, const IoRequest& request, std::string_view path);
+  void Record(const IoRequest& request, std::string_view path);
 
   SimFaultRates rates_;
   bool any_rate_ = false;
   std::vector<Rule> rules_;
+  bool records_sites_ = false;
+  std::vector<SimSiteUses> site_uses_;
   std::array<uint64_t, kSimFaultCount> counts_ = {};
 };
 

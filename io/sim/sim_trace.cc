@@ -55,6 +55,7 @@ std::string Line(const SimEvent& event) {
     absl::StrAppend(&line, ", ", event.size_bytes, " bytes at ", event.offset_bytes);
   }
   if (event.kind == SimEvent::Kind::kComplete) absl::StrAppend(&line, " = ", event.result);
+  if (event.site.known()) absl::StrAppend(&line, " at ", event.site.ToString());
   if (event.fault != SimFault::kNone) {
     absl::StrAppend(&line, " (", SimFaultName(event.fault), ")");
   }

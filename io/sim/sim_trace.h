@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ioengine/io/io_request.h"
+#include "ioengine/io/io_site.h"
 #include "ioengine/io/sim/sim_faults.h"
 
 namespace ioengine {
@@ -34,6 +35,7 @@ struct SimEvent {
   uint64_t offset_bytes = 0;
   uint64_t size_bytes = 0;
   uint64_t data = 0;  // SimHash of what was written or read
+  IoSite site = {};   // of an operation. No part of the hash: a program may be moved
 };
 
 // A number that tells bytes apart, the same on every machine.

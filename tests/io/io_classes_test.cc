@@ -431,7 +431,7 @@ TEST(IoClassesTest, ASlowOperationIsExplained) {
   });
   ASSERT_EQ(told.size(), 2u);
   EXPECT_THAT(told[0],
-              AllOf(HasSubstr("read /data/x (4096 bytes at offset 0) of class 'named' took"),
+              AllOf(HasSubstr("read /data/x (4096 bytes at offset 0) of class 'named' at tests/"),
                     HasSubstr("50.0 in the queue, 0.0 in the ring, 50.0 in the device")));
 }
 
