@@ -16,7 +16,16 @@ absl::StatusCode CodeOf(int error) {
     case EIO:
     case EREMOTEIO:
     case ENXIO:
+    // What the block layer says of a medium that cannot be read, of a path to it that is broken,
+    // and of a checksum that was wrong on the way.
+    case ENODATA:
+    case ENOLINK:
+    case EILSEQ:
       return absl::StatusCode::kInternal;
+    // What ext4 and XFS say of their own structures (EFSCORRUPTED, EFSBADCRC).
+    case EUCLEAN:
+    case EBADMSG:
+      return absl::StatusCode::kDataLoss;
     case EMFILE:
     case ENFILE:
     case ENOSPC:
@@ -44,7 +53,13 @@ std::string_view Advice(int error) {
     case EROFS:
       return "; remount it read-write, or choose another place";
     case EIO:
+    case ENODATA:
+    case ENOLINK:
+    case EILSEQ:
       return "; look for the device's error in the kernel log";
+    case EUCLEAN:
+    case EBADMSG:
+      return "; the file system is damaged: look into the kernel log, and check it (fsck)";
     default:
       return "";
   }

@@ -12,7 +12,8 @@ namespace ioengine {
 
 // `error`: an errno (positive). `what`: the call and its object, as in "open /data/x". The code of
 // the Status follows absl's table for errnos, except: EIO and its kind are Internal (the device
-// failed), EMFILE and ENFILE are ResourceExhausted. `site`: becomes its IoSiteOf.
+// failed), EMFILE and ENFILE are ResourceExhausted, and DataLoss is a file system that finds its
+// own structures damaged. `site`: becomes its IoSiteOf.
 absl::Status IoError(int error, std::string_view what, IoSite site = {});
 
 // The same for a command that failed with `result` (minus an errno), naming the operation, the

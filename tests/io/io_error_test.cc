@@ -45,6 +45,11 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{EIO, absl::StatusCode::kInternal, "kernel log"},
                     Case{EREMOTEIO, absl::StatusCode::kInternal, "Remote I/O"},
                     Case{ENXIO, absl::StatusCode::kInternal, "No such device"},
+                    Case{ENODATA, absl::StatusCode::kInternal, "kernel log"},
+                    Case{ENOLINK, absl::StatusCode::kInternal, "kernel log"},
+                    Case{EILSEQ, absl::StatusCode::kInternal, "kernel log"},
+                    Case{EUCLEAN, absl::StatusCode::kDataLoss, "fsck"},
+                    Case{EBADMSG, absl::StatusCode::kDataLoss, "fsck"},
                     Case{ECANCELED, absl::StatusCode::kCancelled, "canceled"},
                     Case{EINVAL, absl::StatusCode::kInvalidArgument, "Invalid argument"}));
 
