@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +18,8 @@
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "ioengine/io/dma_file.h"
+#include "ioengine/io/file_system.h"
+#include "ioengine/io/sequential_writer.h"
 #include "ioengine/tests/io/backend_factory.h"
 #include "ioengine/tests/io/io_shard.h"
 #include "ioengine/tests/io/test_directory.h"
@@ -120,6 +123,65 @@ Task<> FillUp(ShardIo* io, std::string path, absl::Status* full) {
   IOENGINE_CO_ASSERT_OK(co_await again->Write(0, *buffer, kChunk));
 }
 
+// The same by names below a directory, and from front to back: each error names its file, and the
+// directory, the writer's file and another one go on when there is space again.
+Task<> FillUpByNames(ShardIo* io, std::string root, absl::Status* full) {
+  constexpr size_t kChunk = size_t{1} << 18;
+  constexpr DmaFileOptions kReadWrite = {.access = Access::kReadWrite};
+  auto files = co_await FileSystem::Open(*io, root);
+  IOENGINE_CO_ASSERT_OK(files);
+  auto other = co_await files->OpenFile("other", kIfMissing);
+  IOENGINE_CO_ASSERT_OK(other);
+  IOENGINE_CO_ASSERT_OK(co_await other->Preallocate(0, 4 * kChunk));
+  auto file = co_await files->OpenFile("x", kIfMissing);
+  IOENGINE_CO_ASSERT_OK(file);
+  {
+    SequentialWriter writer(*io, *file, {.buffer_bytes = kChunk, .write_behind = 3});
+    const std::vector<std::byte> bytes(kChunk, std::byte{'s'});
+    absl::Status status;
+    for (int i = 0; i < 1000 && status.ok(); ++i) status = co_await writer.Append(bytes);
+    *full = status;
+    status = co_await writer.Finish(SequentialWriter::Sync::kYes);
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << "it stays failed: " << status;
+    EXPECT_EQ(status.message(), full->message());
+  }
+  // Small steps, so that nothing at all is left.
+  absl::Status last;
+  for (uint64_t at = uint64_t{64} << 20; at < (uint64_t{65} << 20) && last.ok(); at += 4096) {
+    last = co_await file->Preallocate(at, 4096);
+  }
+  EXPECT_EQ(last.code(), absl::StatusCode::kResourceExhausted) << last;
+  EXPECT_NE(last.message().find(root + "/x"), absl::string_view::npos) << last;
+
+  auto buffer = io->AllocateBuffer(kChunk);
+  IOENGINE_CO_ASSERT_OK(buffer);
+  const uint64_t behind = uint64_t{128} << 20;
+  const auto expect_full = [&](const absl::Status& status) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  };
+  // Each way to free space is enough for the file that is open.
+  expect_full(co_await file->Write(behind, *buffer, kChunk));
+  IOENGINE_CO_ASSERT_OK(co_await other->Punch(0, 2 * kChunk));
+  IOENGINE_CO_ASSERT_OK(co_await file->Write(behind, *buffer, kChunk));
+  IOENGINE_CO_ASSERT_OK(co_await other->Truncate(0));
+  IOENGINE_CO_ASSERT_OK(co_await file->Write(behind + kChunk, *buffer, kChunk));
+  IOENGINE_CO_ASSERT_OK(co_await file->Fdatasync());
+  IOENGINE_CO_ASSERT_OK(co_await files->Remove("x"));
+  IOENGINE_CO_ASSERT_OK(co_await file->Close());
+  auto again = co_await files->OpenFile("again", kIfMissing);
+  IOENGINE_CO_ASSERT_OK(again);
+  SequentialWriter writer(*io, *again, {.buffer_bytes = kChunk});
+  const std::vector<std::byte> bytes(4 * kChunk + 100, std::byte{'t'});
+  IOENGINE_CO_ASSERT_OK(co_await writer.Append(bytes));
+  IOENGINE_CO_ASSERT_OK(co_await writer.Finish(SequentialWriter::Sync::kYes));
+  auto stat = co_await files->Stat("again");
+  IOENGINE_CO_ASSERT_OK(stat);
+  EXPECT_EQ(stat->size_bytes, bytes.size());
+  IOENGINE_CO_ASSERT_OK(co_await files->SyncDirectory());
+  auto reopened = co_await files->OpenFile("again", kReadWrite);
+  IOENGINE_CO_ASSERT_OK(reopened);
+}
+
 // A full device without a file system: for processes that may not mount one.
 Task<> WriteToFullDevice(ShardIo* io, absl::Status* full) {
   auto file = co_await DmaFile::Open(
@@ -143,6 +205,20 @@ bool MountSmallFileSystem(const std::string& directory, const std::string& image
   return mount("tmpfs", directory.c_str(), "tmpfs", 0, "size=16m") == 0;
 }
 
+[[noreturn]] void FillADiskByNames(const std::string& mount_point, const std::string& image) {
+  const bool mounted = MountSmallFileSystem(mount_point, image);
+  const std::string path = mounted ? mount_point + "/x" : "/dev/full";
+  absl::Status status;
+  {
+    IoShard shard(MakeUring({.capacity = 4}));
+    shard.Run(mounted ? FillUpByNames(&shard.io(), mount_point, &status)
+                      : WriteToFullDevice(&shard.io(), &status));
+    shard.ExpectNothingIsLeft();
+  }
+  if (mounted) umount(mount_point.c_str());
+  ExitWith(status, absl::StatusCode::kResourceExhausted, "write " + path);
+}
+
 [[noreturn]] void FillADisk(const std::string& mount_point, const std::string& image) {
   const bool mounted = MountSmallFileSystem(mount_point, image);
   const std::string path = mounted ? mount_point + "/x" : "/dev/full";
@@ -161,6 +237,13 @@ TEST(DmaFileLimitsDeathTest, AFullDisk) {
   const TestDirectory image_directory;
   const TestDirectory mount_point;
   EXPECT_EXIT(FillADisk(mount_point.path(), image_directory.File("image")),
+              testing::ExitedWithCode(0), "");
+}
+
+TEST(DmaFileLimitsDeathTest, AFullDiskByNames) {
+  const TestDirectory image_directory;
+  const TestDirectory mount_point;
+  EXPECT_EXIT(FillADiskByNames(mount_point.path(), image_directory.File("image")),
               testing::ExitedWithCode(0), "");
 }
 
