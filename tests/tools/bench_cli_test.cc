@@ -250,6 +250,28 @@ TEST_F(BenchCliTest, ReadsAnExistingFileButNeverWritesOne) {
   EXPECT_EQ(ReadFile(path), std::string(1 << 20, 'x'));
 }
 
+TEST_F(BenchCliTest, TestsClasses) {
+  const std::string json_path = files_.File("result.json");
+  const Finished run =
+      Run({Dir(), "--size=32M", "--class-test", "--slice=10ms", "--verify", "--json=" + json_path});
+  ASSERT_EQ(run.exit_status, 0) << run.errors;
+  EXPECT_TRUE(data_.empty());
+  EXPECT_THAT(run.output, HasSubstr("foreground beside background"));
+  EXPECT_THAT(run.output, HasSubstr("class of 300 shares"));
+  EXPECT_THAT(run.output, HasSubstr("reads checked")) << "the background writes elsewhere";
+  std::set<std::string> backgrounds;
+  std::set<std::string> metrics;
+  const nlohmann::json report = nlohmann::json::parse(ReadFile(json_path));
+  for (const nlohmann::json& result : report.at("results")) {
+    metrics.insert(result.at("metric"));
+    if (result.at("workload") != "foreground") continue;
+    backgrounds.insert(result.at("parameters").at("background"));
+  }
+  EXPECT_EQ(backgrounds, (std::set<std::string>{"background", "none", "ordinary"}));
+  EXPECT_EQ(metrics, (std::set<std::string>{"background_bytes_per_s", "iops", "p50_us", "p99_us",
+                                            "share_error_percent"}));
+}
+
 TEST_F(BenchCliTest, ComparesWithABareLoop) {
   const Finished run = Run({"--workloads=null", "--compare=raw", "--slice=10ms"});
   ASSERT_EQ(run.exit_status, 0) << run.errors;

@@ -67,6 +67,15 @@ TEST(IoOptionsTest, TakesEveryFlag) {
   EXPECT_EQ(options.json_path, "/j");
 }
 
+// It writes, whatever the workloads are that it is run instead of.
+TEST(IoOptionsTest, TheClassTestWrites) {
+  IoOptions options;
+  EXPECT_EQ(Complaint(&options, {"--class-test", "--size=64M", "--shards=2"}), "");
+  options.workloads = {Workload::kNull};
+  EXPECT_TRUE(options.writes());
+  EXPECT_TRUE(options.needs_file());
+}
+
 TEST(IoOptionsTest, NamesWhatIsWrong) {
   EXPECT_THAT(Complaint({"--block-size=1000"}), HasSubstr("--block-size=1000: give a multiple"));
   EXPECT_THAT(Complaint({"--block-size=128M"}), HasSubstr("--block-size="));
@@ -81,6 +90,12 @@ TEST(IoOptionsTest, NamesWhatIsWrong) {
   EXPECT_THAT(Complaint({"--verify", "--workloads=null"}), HasSubstr("reads a block back"));
   EXPECT_THAT(Complaint({"--verify", "--workloads=seqwrite"}), HasSubstr("reads a block back"));
   EXPECT_THAT(Complaint({"--compare=fio", "--workloads=null"}), HasSubstr("use --compare=raw"));
+  for (const char* other :
+       {"--workloads=randread", "--block-size=4k", "--depth=4", "--compare=raw"}) {
+    EXPECT_THAT(Complaint({"--class-test", other}), HasSubstr("has its own workloads"));
+  }
+  EXPECT_THAT(Complaint({"--class-test", "--size=60M", "--shards=2"}),
+              HasSubstr("--class-test needs 33554432 bytes for each shard"));
   EXPECT_THAT(Complaint({"--depth=4096", "--block-size=64M", "--size=64M"}),
               HasSubstr("4GiB is the most"));
 }

@@ -13,6 +13,7 @@ namespace {
 constexpr uint64_t kSectorBytes = 512;
 constexpr uint64_t kMaxBlockBytes = uint64_t{64} << 20;
 constexpr uint64_t kMaxPoolBytes = uint64_t{4} << 30;
+constexpr uint64_t kClassTestLeastBytes = uint64_t{32} << 20;
 
 absl::Status ParseCompare(std::string_view text, IoOptions* options) {
   for (absl::string_view peer : absl::StrSplit(absl::string_view(text.data(), text.size()), ',')) {
@@ -47,10 +48,12 @@ absl::Status ParseBackend(std::string_view text, BackendChoice* choice) {
 
 }  // namespace
 
-bool IoOptions::writes() const { return std::any_of(workloads.begin(), workloads.end(), Writes); }
+bool IoOptions::writes() const {
+  return class_test || std::any_of(workloads.begin(), workloads.end(), Writes);
+}
 
 bool IoOptions::needs_file() const {
-  return std::any_of(workloads.begin(), workloads.end(), NeedsFile);
+  return class_test || std::any_of(workloads.begin(), workloads.end(), NeedsFile);
 }
 
 uint64_t IoOptions::BlockSize(Workload workload) const {
@@ -91,6 +94,7 @@ void IoOptions::AddTo(FlagSet& flags) {
             [this](std::string_view text) {
               absl::StatusOr<std::vector<Workload>> parsed = ParseWorkloads(text);
               if (parsed.ok()) workloads = *std::move(parsed);
+              workloads_given_ = true;
               return parsed.status();
             });
   flags.AddBytes("block-size", "bytes per operation (1MiB for seq*, else 4KiB)", &block_size_bytes);
@@ -119,11 +123,32 @@ void IoOptions::AddTo(FlagSet& flags) {
             [this](std::string_view text) { return ParseBackend(text, &backend); });
   flags.Add("compare", "PEERS", "fio, raw (a bare io_uring loop), or both: alternate with them",
             [this](std::string_view text) { return ParseCompare(text, this); });
-  flags.AddSeconds("slice", "of one turn in a comparison (1)", &slice_s);
+  flags.AddSeconds("slice", "of one turn in a comparison or of --class-test (1)", &slice_s);
+  flags.AddSwitch("class-test",
+                  "instead of the workloads: random reads beside a background at\n"
+                  "full rate, and two classes that share the disk",
+                  &class_test);
   flags.AddString("json", "FILE", "write the results there too", &json_path);
 }
 
+absl::Status IoOptions::ValidateClassTest() const {
+  if (workloads_given_ || block_size_bytes != 0 || depth != 0 || compares()) {
+    return absl::InvalidArgumentError(
+        "--class-test has its own workloads: it does not go together with --workloads, "
+        "--block-size, --depth and --compare");
+  }
+  if (target.size_bytes / static_cast<uint64_t>(shards) < kClassTestLeastBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("--size=", target.size_bytes,
+                                                   ": --class-test needs ", kClassTestLeastBytes,
+                                                   " bytes for each shard"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status IoOptions::Validate() const {
+  if (class_test) {
+    if (absl::Status status = ValidateClassTest(); !status.ok()) return status;
+  }
   if (block_size_bytes % kSectorBytes != 0 || block_size_bytes > kMaxBlockBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("--block-size=", block_size_bytes, ": give a multiple of 512 up to 64MiB"));

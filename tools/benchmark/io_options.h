@@ -34,6 +34,8 @@ struct IoOptions {
   bool compare_fio = false;
   bool compare_raw = false;
   double slice_s = 1;  // of a comparison
+  // Instead of the workloads: what classes do to each other (see io_classes.h).
+  bool class_test = false;
 
   bool compares() const { return compare_fio || compare_raw; }
   bool writes() const;
@@ -49,6 +51,11 @@ struct IoOptions {
 
   // Errors: InvalidArgument names the flag, or the two that do not go together.
   absl::Status Validate() const;
+
+ private:
+  absl::Status ValidateClassTest() const;
+
+  bool workloads_given_ = false;
 };
 
 }  // namespace ioengine::bench

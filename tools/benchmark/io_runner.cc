@@ -85,50 +85,94 @@ absl::StatusOr<PeerOutcome> IoRunner::Run(const PeerJob& job, uint64_t stamp_see
 }
 
 absl::StatusOr<PeerOutcome> IoRunner::RunSlice(const PeerJob& job, uint64_t stamp_seed) {
-  if (absl::Status status = CheckJob(job); !status.ok()) return status;
+  IoStream stream;
+  stream.job = job;
+  absl::StatusOr<std::vector<PeerOutcome>> outcomes = RunStreams({stream}, stamp_seed);
+  if (!outcomes.ok()) return outcomes.status();
+  return std::move(outcomes->front());
+}
+
+absl::StatusOr<std::vector<PeerOutcome>> IoRunner::RunStreams(const std::vector<IoStream>& streams,
+                                                              uint64_t stamp_seed) {
+  for (const IoStream& stream : streams) {
+    if (absl::Status status = CheckJob(stream.job); !status.ok()) return status;
+  }
   std::atomic<bool> stop{false};
   const double cpu_before_s = ProcessCpuSeconds();
-  std::vector<Future<absl::StatusOr<ShardOutcome>>> running;
+  std::vector<Running> running;
+  double begun_s = 0;
+  const double duration_s = streams.front().job.duration_s;
+  for (const IoStream& stream : streams) {
+    const double begin_s = std::min(stream.delay_s, duration_s / 2);
+    WaitFor(begin_s - begun_s, running);
+    begun_s = begin_s;
+    running.push_back(StartStream(stream, stamp_seed, stop));
+  }
+  WaitFor(duration_s - begun_s, running);
+  stop.store(true, std::memory_order_relaxed);
+
+  std::vector<std::vector<ShardOutcome>> outcomes;
+  absl::Status status;
+  for (Running& stream : running) {
+    outcomes.emplace_back();
+    for (auto& future : stream) {
+      absl::StatusOr<ShardOutcome> outcome = future.Wait();
+      status.Update(outcome.status());
+      if (!outcome.ok()) continue;
+      verified_reads_ += outcome->verified_reads;
+      outcomes.back().push_back(*std::move(outcome));
+    }
+  }
+  if (!status.ok()) return status;
+  if (cancelled_.load(std::memory_order_relaxed)) return absl::CancelledError("interrupted");
+  const double cpu_s = ProcessCpuSeconds() - cpu_before_s;
+  std::vector<PeerOutcome> summaries;
+  for (const auto& shards : outcomes) summaries.push_back(Summarize(shards, cpu_s));
+  return summaries;
+}
+
+IoRunner::Running IoRunner::StartStream(const IoStream& stream, uint64_t stamp_seed,
+                                        const std::atomic<bool>& stop) {
+  const PeerJob& job = stream.job;
+  Running running;
   for (int i = 0; i < job.shards; ++i) {
     const auto shard = static_cast<size_t>(i);
     ShardJob shard_job;
     shard_job.workload = job.workload;
     shard_job.path = NeedsFile(job.workload) ? job.path : "/dev/null";
     shard_job.region = ShardRegion(job, i);
+    if (stream.quarters < 4) {
+      const uint64_t quarter_bytes = shard_job.region.size_bytes / 4;
+      shard_job.region.offset_bytes += stream.first_quarter * quarter_bytes;
+      shard_job.region.size_bytes = stream.quarters * quarter_bytes;
+    }
     shard_job.block_size_bytes = job.block_size_bytes;
     shard_job.depth = job.depth;
     shard_job.seed = job.seed * 1'000'003 + shard;
     shard_job.stamp_seed = stamp_seed;
-    shard_job.versions =
-        versions_.empty() || !NeedsFile(job.workload) ? nullptr : versions_[shard].get();
+    const bool stamped = stream.stamped && !versions_.empty() && NeedsFile(job.workload);
+    shard_job.versions = stamped ? versions_[shard].get() : nullptr;
+    shard_job.class_id = stream.class_id;
     shard_job.stop = &stop;
     shard_job.progress = &progress_[shard];
     running.push_back(runtime_.Submit(static_cast<ShardId>(i), RunShardJob, std::move(shard_job)));
   }
+  return running;
+}
 
+// Until the time is up, the run is cancelled, or the shards have ended by themselves.
+void IoRunner::WaitFor(double duration_s, std::vector<Running>& running) {
   const auto start = SteadyClock::now();
   const auto all_done = [&] {
-    return std::all_of(running.begin(), running.end(), [](auto& one) { return one.ready(); });
+    return std::all_of(running.begin(), running.end(), [](Running& stream) {
+      return std::all_of(stream.begin(), stream.end(), [](auto& one) { return one.ready(); });
+    });
   };
-  while (SecondsSince(start) < job.duration_s && !cancelled_.load(std::memory_order_relaxed) &&
+  while (SecondsSince(start) < duration_s && !cancelled_.load(std::memory_order_relaxed) &&
          !all_done()) {
-    const double left_s = job.duration_s - SecondsSince(start);
+    const double left_s = duration_s - SecondsSince(start);
     std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(left_s, 0.0, 0.05)));
   }
-  stop.store(true, std::memory_order_relaxed);
-
-  std::vector<ShardOutcome> outcomes;
-  absl::Status status;
-  for (auto& future : running) {
-    absl::StatusOr<ShardOutcome> outcome = future.Wait();
-    status.Update(outcome.status());
-    if (!outcome.ok()) continue;
-    verified_reads_ += outcome->verified_reads;
-    outcomes.push_back(*std::move(outcome));
-  }
-  if (!status.ok()) return status;
-  if (cancelled_.load(std::memory_order_relaxed)) return absl::CancelledError("interrupted");
-  return Summarize(outcomes, ProcessCpuSeconds() - cpu_before_s);
 }
 
 void IoRunner::SetProgress(std::string what) { StartProgress(std::move(what), 0, 0); }

@@ -3,6 +3,7 @@
 #define IOENGINE_TOOLS_BENCHMARK_IO_RUNNER_H_
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,11 +11,26 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ioengine/engine/runtime.h"
+#include "ioengine/sched/future.h"
+#include "ioengine/sched/runnable.h"
 #include "ioengine/tools/benchmark/io_shard_run.h"
 #include "ioengine/tools/benchmark/io_stamp.h"
 #include "ioengine/tools/benchmark/peer.h"
 
 namespace ioengine::bench {
+
+// One of several jobs that run at once on the same shards.
+struct IoStream {
+  PeerJob job;
+  ClassId class_id = 0;
+  // The part of each shard's region that it works in: quarters, rounded down to whole blocks.
+  uint64_t first_quarter = 0;
+  uint64_t quarters = 4;
+  // With --verify: what it writes is stamped, and what it reads is checked.
+  bool stamped = true;
+  // How long after the first stream it begins; at most half of the duration.
+  double delay_s = 0;
+};
 
 class IoRunner {
  public:
@@ -34,6 +50,11 @@ class IoRunner {
   // The same within a comparison: the progress line stays as SetProgress left it.
   absl::StatusOr<PeerOutcome> RunSlice(const PeerJob& job, uint64_t stamp_seed);
 
+  // Several jobs at once, in the order in which they begin, until the duration of the first is
+  // over. Outcomes in the same order; the CPU time of each is that of the whole process.
+  absl::StatusOr<std::vector<PeerOutcome>> RunStreams(const std::vector<IoStream>& streams,
+                                                      uint64_t stamp_seed);
+
   // What the progress line shows while something else runs.
   void SetProgress(std::string what);
 
@@ -44,6 +65,10 @@ class IoRunner {
   std::string ProgressLine() const;
 
  private:
+  using Running = std::vector<Future<absl::StatusOr<ShardOutcome>>>;
+
+  Running StartStream(const IoStream& stream, uint64_t stamp_seed, const std::atomic<bool>& stop);
+  void WaitFor(double duration_s, std::vector<Running>& running);
   void StartProgress(std::string what, double duration_s, uint64_t total_bytes);
 
   struct Started;  // what the progress line shows

@@ -79,7 +79,7 @@ Task<absl::StatusOr<ShardOutcome>> ShardRun::Run() {
   const Clock& clock = shard_.executor().clock();
   const uint64_t start_ns = clock.NowNs();
   TaskScope workers(shard_.executor());
-  for (DmaBuffer& buffer : buffers) workers.Spawn(Work(std::move(buffer)));
+  for (DmaBuffer& buffer : buffers) workers.Spawn(Work(std::move(buffer)), job_.class_id);
   (co_await workers.Join()).IgnoreError();  // each keeps its own errors
   outcome_.elapsed_s = static_cast<double>(clock.NowNs() - start_ns) * 1e-9;
 

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "ioengine/engine/shard.h"
 #include "ioengine/sched/histogram.h"
+#include "ioengine/sched/runnable.h"
 #include "ioengine/sched/task.h"
 #include "ioengine/tools/benchmark/io_stamp.h"
 #include "ioengine/tools/benchmark/peer.h"
@@ -34,6 +35,7 @@ struct ShardJob {
   uint64_t seed = 1;               // of the run's offsets
   uint64_t stamp_seed = 0;         // of the contents
   VersionMap* versions = nullptr;  // with --verify
+  ClassId class_id = 0;            // of the workers
   const std::atomic<bool>* stop = nullptr;
   ShardProgress* progress = nullptr;
 };

@@ -18,6 +18,7 @@
 #include "ioengine/tools/benchmark/environment.h"
 #include "ioengine/tools/benchmark/exit_status.h"
 #include "ioengine/tools/benchmark/flags.h"
+#include "ioengine/tools/benchmark/io_classes.h"
 #include "ioengine/tools/benchmark/io_compare.h"
 #include "ioengine/tools/benchmark/io_options.h"
 #include "ioengine/tools/benchmark/io_runner.h"
@@ -44,6 +45,7 @@ class IoSuite {
   absl::Status PrepareFile();
   absl::Status Measure(Workload workload);
   absl::Status Compare(const PeerJob& job, bool with_fio);
+  absl::Status TestClasses();
   void AddResults(const PeerJob& job, const std::vector<PeerOutcome>& outcomes,
                   const std::vector<Comparison>& comparisons);
   PeerJob JobFor(Workload workload) const;
@@ -66,7 +68,8 @@ absl::Status IoSuite::Run() {
   {
     Progress progress([this] { return runner_->ProgressLine(); });
     status = PrepareFile();
-    for (size_t i = 0; i < options_.workloads.size() && status.ok(); ++i) {
+    if (options_.class_test && status.ok()) status = TestClasses();
+    for (size_t i = 0; i < options_.workloads.size() && !options_.class_test && status.ok(); ++i) {
       status = Measure(options_.workloads[i]);
     }
   }
@@ -124,6 +127,10 @@ absl::Status IoSuite::StartRuntime() {
     pool_bytes = std::max(pool_bytes, depth * std::bit_ceil(options_.BlockSize(workload)));
     runtime_options.queue_depth = std::max<size_t>(runtime_options.queue_depth, depth);
   }
+  if (options_.class_test) {
+    pool_bytes = kClassTestPoolBytes;
+    runtime_options.classes = ClassTestClasses();
+  }
   runtime_options.buffer_pool_bytes = pool_bytes;
   absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Start(runtime_options);
   if (!runtime.ok()) return runtime.status();
@@ -177,6 +184,7 @@ PeerJob IoSuite::JobFor(Workload workload) const {
   for (const Workload other : options_.workloads) {
     granule_bytes = std::max(granule_bytes, options_.BlockSize(other));
   }
+  if (options_.class_test) granule_bytes = kClassTestGranuleBytes;
   job.size_bytes -= job.size_bytes % (granule_bytes * static_cast<uint64_t>(options_.shards));
   job.block_size_bytes = options_.BlockSize(workload);
   job.shards = static_cast<int>(options_.shards);
@@ -229,6 +237,20 @@ absl::Status IoSuite::Compare(const PeerJob& job, bool with_fio) {
   comparisons_.insert(comparisons_.end(), found->metrics.begin(), found->metrics.end());
   commands_.push_back(absl::StrCat(DescribeJob(job), ", ", peer->name, " (", peer->variant,
                                    "): ", found->peers.back().command));
+  return absl::OkStatus();
+}
+
+absl::Status IoSuite::TestClasses() {
+  PeerJob job = JobFor(Workload::kRandRead);
+  job.duration_s = options_.slice_s;
+  runner_->SetProgress("classes");
+  absl::StatusOr<ClassTestOutcome> outcome =
+      RunClassTest(job, [this](const std::vector<IoStream>& streams) {
+        return runner_->RunStreams(streams, static_cast<uint64_t>(options_.seed));
+      });
+  if (!outcome.ok()) return outcome.status();
+  report_.results = std::move(outcome->results);
+  comparisons_ = std::move(outcome->comparisons);
   return absl::OkStatus();
 }
 

@@ -25,6 +25,12 @@ constexpr std::array kMetrics = {
     Metric{"io", "cpu_us_per_op", "us", Better::kLower,
            "CPU time per operation, user and system, the kernel's io_uring workers included.",
            "CPU µs/op", 1},
+    Metric{"io", "background_bytes_per_s", "B/s", Better::kHigher,
+           "Bytes that the background moved beside the foreground, per second.", "background MB/s",
+           1e6},
+    Metric{"io", "share_error_percent", "%", Better::kLower,
+           "How far the ratio of two classes' operations is from that of their shares.",
+           "share error %", 1},
 
     Metric{"sched", "switches_per_s", "1/s", Better::kHigher,
            "Tasks resumed per second when all that they do is yield.", "switches M/s", 1e6},
