@@ -47,8 +47,9 @@ class CompletionSink {
  public:
   // `waiter`: who waits for it, or null. `command`: what the operation kept alive; it is let go
   // when this returns, unless it is moved from. `result`: bytes, a descriptor or 0; minus an errno
-  // on failure. The operation's slot is free already.
-  virtual void OnComplete(IoWaiter* waiter, IoCommand& command, int32_t result) = 0;
+  // on failure. The operation's slot is free already; `account` is what was noted in it.
+  virtual void OnComplete(IoWaiter* waiter, IoCommand& command, const IoAccount& account,
+                          int32_t result) = 0;
 
  protected:
   ~CompletionSink() = default;
@@ -122,8 +123,9 @@ class Backend : public Poller {
     }
     ++stats_.operations_completed;
     IoWaiter* const waiter = operation.waiter;
+    const IoAccount account = operation.account;
     IoCommand command = operations_.Release(operation);
-    sink_->OnComplete(waiter, command, result);
+    sink_->OnComplete(waiter, command, account, result);
   }
 
   CompletionSink* sink_ = nullptr;

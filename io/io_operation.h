@@ -14,6 +14,21 @@ namespace ioengine {
 
 class IoWaiter;
 
+// What is noted of an operation in flight. Here and not in the IoRequest, which is copied on its
+// way to the slot.
+struct IoAccount {
+  // The IoQueue's: when the operation was submitted to it, and given to the backend.
+  uint64_t queued_ns = 0;
+  uint64_t started_ns = 0;
+  // The backend's: when the kernel got it, by the monotonic clock; 0 if it does not tell.
+  uint64_t submitted_ns = 0;
+  // The IoQueue's: what it counts for in flight, which BackgroundWindow is told of it, and whether
+  // nothing of the background was in flight when it began.
+  uint32_t charged_bytes = 0;
+  bool watched = false;
+  bool started_alone = false;
+};
+
 // One operation that a backend was given.
 //
 //   free ──Acquire──► in flight ──completion──► free
@@ -22,6 +37,7 @@ class IoWaiter;
 //                        rest
 struct IoOperation {
   IoCommand command;
+  IoAccount account;
   // Who is told; null when the task is gone or was never there. Belongs to the IoQueue.
   IoWaiter* waiter = nullptr;
   IoOperation* next = nullptr;  // in the free list, or in the backend's backlog

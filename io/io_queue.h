@@ -54,6 +54,10 @@ class IoWaiter : public ListLink {
   IoQueue& queue_;
   IoOperation* operation_ = nullptr;
   int32_t result_ = 0;
+  // Of an operation that goes in pieces: what is done, and what is to follow this piece.
+  uint32_t done_bytes_ = 0;
+  uint32_t rest_bytes_ = 0;
+  uint64_t queued_ns_ = 0;  // when it, or the piece, was submitted
   IoCommand command_;
 };
 
@@ -128,16 +132,20 @@ class IoQueue final : public CompletionSink {
     bool active = false;  // in the list of classes that have something waiting
     IoClass* next_active = nullptr;
     uint64_t virtual_time = 0;  // cost / shares, in 1/kShareUnit bytes
+    uint32_t shares = 0;        // that cost_factor is of
+    uint64_t cost_factor = 0;   // 2^kFactorBits · kShareUnit / shares: no division per operation
     IoClassStats stats;
   };
 
-  void OnComplete(IoWaiter* waiter, IoCommand& command, int32_t result) override;
+  void OnComplete(IoWaiter* waiter, IoCommand& command, const IoAccount& account,
+                  int32_t result) override;
 
   IoClass& ClassOf(ClassId id);
   bool IsBackground(const IoClass& io_class) const {
     return io_class.tasks != nullptr && io_class.tasks->is_background();
   }
   bool MayStart(const IoClass& io_class, const IoRequest& request) const;
+  bool HasBackground();
   bool TryStart(IoClass& io_class, IoWaiter& waiter);
   void Enqueue(IoClass& io_class, IoWaiter& waiter, bool in_front);
   void StartWaiting();
@@ -145,10 +153,13 @@ class IoQueue final : public CompletionSink {
   uint64_t NowNs() const { return std::max(executor_.TurnTimeNs(), completion_ns_); }
   uint64_t CompletionTimeNs();
   void Charge(IoClass& io_class, uint64_t bytes);
-  bool ContinuePieces(IoClass& io_class, IoWaiter* waiter, IoCommand& command, int32_t& result);
-  void Account(IoClass& io_class, const IoCommand& command, int32_t result, uint64_t now_ns);
-  void ReportSlow(const IoClass& io_class, const IoCommand& command, int32_t result,
-                  const IoTimes& times, uint64_t now_ns);
+  bool ContinuePieces(IoClass& io_class, IoWaiter& waiter, IoCommand& command,
+                      const IoAccount& account, int32_t& result);
+  void Account(IoClass& io_class, const IoCommand& command, const IoAccount& account,
+               int32_t result, uint64_t now_ns);
+  static void Sample(IoClassStats& stats, const IoCommand& command, const IoTimes& times);
+  void ReportSlow(const IoClass& io_class, const IoCommand& command, const IoAccount& account,
+                  int32_t result, const IoTimes& times, uint64_t now_ns);
   void Forget(IoWaiter& waiter);
 
   Backend& backend_;
@@ -162,7 +173,10 @@ class IoQueue final : public CompletionSink {
   uint64_t background_bytes_ = 0;  // in flight
   uint64_t background_operations_ = 0;
   BackgroundWindow window_;
+  size_t known_classes_ = 0;  // of the executor's, when has_background_ was found out
+  bool has_background_ = false;
   IoQueueStats stats_;
+  uint32_t until_sample_ = kIoSampleEvery;
   uint64_t completion_turn_ = UINT64_MAX;
   uint64_t completion_ns_ = 0;
   uint64_t slow_minute_ns_ = 0;

@@ -128,17 +128,6 @@ struct IoRequest {
   void* data = nullptr;
   uint64_t range_bytes = 0;
   IoSite site = {};  // who asked for it
-
-  // The IoQueue's. When the operation was submitted to it and given to the backend; what it counts
-  // for in flight; and of one that goes in pieces, what is done and what is to follow this piece.
-  uint64_t queued_ns = 0;
-  uint64_t started_ns = 0;
-  uint32_t charged_bytes = 0;
-  uint32_t done_bytes = 0;
-  uint32_t rest_bytes = 0;
-  bool started_alone = false;
-  // The backend's: when the kernel got it, by the monotonic clock; 0 if it does not tell.
-  uint64_t submitted_ns = 0;
 };
 
 // A request and the references that keep alive what it uses. Moves from the task that issues it

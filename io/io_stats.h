@@ -23,6 +23,7 @@ struct IoClassStats {
   uint64_t times_queued = 0;  // operations that had to wait for admission
   uint64_t in_flight = 0;
   uint64_t in_flight_bytes = 0;
+  // Estimated from each kIoSampleEvery-th operation; the histograms hold only those.
   IoTimes times;
   Histogram queue_ns;
   Histogram device_ns;  // with the time in the ring

@@ -203,8 +203,8 @@ void WorkerPool::Shared::Run(IoOperation& operation) {
     Finish(operation, -ECANCELED);
     return;
   }
-  if (operation.command.request.submitted_ns == 0) {
-    operation.command.request.submitted_ns = MonotonicClock::Get().NowNs();
+  if (operation.account.submitted_ns == 0) {
+    operation.account.submitted_ns = MonotonicClock::Get().NowNs();
   }
   const int32_t result = RunBlockingCall(operation.command, operation.cancelled);
   if (result != kWouldWait) {

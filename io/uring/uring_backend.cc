@@ -389,8 +389,8 @@ void UringBackend::StampGathered() {
   if (gathered_ == nullptr) return;
   const uint64_t now_ns = MonotonicClock::Get().NowNs();
   while (gathered_ != nullptr) {
-    IoRequest& request = gathered_->command.request;
-    if (request.submitted_ns == 0) request.submitted_ns = now_ns;
+    uint64_t& submitted_ns = gathered_->account.submitted_ns;
+    if (submitted_ns == 0) submitted_ns = now_ns;
     gathered_ = std::exchange(gathered_->next, nullptr);
   }
 }

@@ -116,7 +116,8 @@ class BackendDriver final : public CompletionSink {
 
   static IoWaiter* Waiter(uintptr_t number) { return reinterpret_cast<IoWaiter*>(number); }
 
-  void OnComplete(IoWaiter* waiter, IoCommand& command, int32_t result) override {
+  void OnComplete(IoWaiter* waiter, IoCommand& command, const IoAccount& /*account*/,
+                  int32_t result) override {
     const auto number = reinterpret_cast<uintptr_t>(waiter);
     if (forbidden_) ++forbidden_completions;
     EXPECT_EQ(started_.erase(number), 1u) << "operation " << number << " completes twice";
