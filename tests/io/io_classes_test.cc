@@ -258,11 +258,26 @@ Task<> WriteOnce(ModelShard* shard, size_t size_bytes, absl::Status* status) {
   *status = co_await shard->file().Write(4 * kPage, buffer, size_bytes);
 }
 
+// The opening of the file was of the foreground, and that is a moment ago.
+TEST(IoClassesTest, BesideAForegroundPiecesAreSmall) {
+  ModelShard shard({});
+  const ClassId background =
+      shard.executor().CreateClass({.name = "compaction", .background = true}).value();
+  shard.OpenFile();
+  absl::Status status = absl::UnknownError("");
+  shard.RunFor(std::chrono::milliseconds(10),
+               [&] { shard.executor().Spawn(WriteOnce(&shard, 300 * 1024, &status), background); });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(shard.backend().requests.size(), 10u);
+  EXPECT_EQ(shard.backend().requests[0].size_bytes, IoQueue::kLeastPieceBytes);
+}
+
 TEST(IoClassesTest, LargeOperationsOfTheBackgroundGoInPieces) {
   ModelShard shard({});
   const ClassId background =
       shard.executor().CreateClass({.name = "compaction", .background = true}).value();
   shard.OpenFile();
+  shard.RunFor(std::chrono::milliseconds(30), [] {});  // no foreground any more
   absl::Status status = absl::UnknownError("");
   shard.RunFor(std::chrono::seconds(1),
                [&] { shard.executor().Spawn(WriteOnce(&shard, 300 * 1024, &status), background); });
@@ -287,7 +302,8 @@ class PiecesTest : public testing::Test {
   PiecesTest() {
     background_ = executor_->CreateClass({.name = "scrub", .background = true}).value();
     io_ = std::make_unique<ShardIo>(backend_, *executor_, arena_.bytes(), ShardIoOptions());
-    Run({[&] { executor_->Spawn(Open()); }});
+    // Of the background too: beside a foreground pieces are smaller.
+    Run({[&] { executor_->Spawn(Open(), background_); }});
   }
   ~PiecesTest() override {
     file_ = DmaFile();
