@@ -27,8 +27,9 @@ absl::Status CheckMemory(const RuntimeOptions& options) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& options) {
-  if (absl::Status status = options.Validate(); !status.ok()) return status;
+absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& asked) {
+  if (absl::Status status = asked.Validate(); !status.ok()) return status;
+  const RuntimeOptions options = asked.WithDeviceBounds();
   absl::StatusOr<Topology> topology = Topology::Read();
   if (!topology.ok()) return topology.status();
   absl::StatusOr<Placement> placement = MakePlacement(
@@ -51,6 +52,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Start(const RuntimeOptions& op
     if (options.threads == ShardThreads::kOwn) started.push_back(runtime->shards_.back()->Start());
   }
   runtime->info_.threads = options.threads;
+  if (options.device.has_value()) runtime->info_.device = options.device->Describe();
   runtime->info_.placement = placement->Describe();
   runtime->info_.shards.resize(runtime->shards_.size());
   if (options.threads == ShardThreads::kLent) return runtime;

@@ -38,7 +38,9 @@ std::string Describe(const ShardInfo& shard) {
   absl::StrAppend(&text, "\n  bounds: ", shard.queue_depth, " operations, ", shard.max_open_files,
                   " files, ", shard.inbox_capacity, " foreign calls, ", shard.mesh_ring_capacity,
                   " messages from each shard, ", shard.mesh_call_bytes,
-                  " bytes of calls to others");
+                  " bytes of calls to others, ", shard.max_bytes_in_flight,
+                  " bytes of I/O in flight, ", shard.max_background_bytes,
+                  " of them of the background");
   absl::StrAppend(&text, "\n  classes:");
   for (const TaskQueueOptions& one : shard.classes) {
     absl::StrAppend(&text, " ", one.name, " (", one.shares, " shares");
@@ -62,6 +64,18 @@ absl::Status RuntimeOptions::Validate() const {
   }
   if (queue_depth == 0 || queue_depth > kMaxQueueDepth) {
     return OutOfRange("queue_depth", queue_depth, 1, kMaxQueueDepth);
+  }
+  if (max_bytes_in_flight == 0) {
+    return OutOfRange("max_bytes_in_flight", max_bytes_in_flight, 1, SIZE_MAX);
+  }
+  if (max_background_bytes == 0) {
+    return OutOfRange("max_background_bytes", max_background_bytes, 1, SIZE_MAX);
+  }
+  if (device.has_value()) {
+    if (absl::Status status = device->Validate(); !status.ok()) {
+      return absl::Status(status.code(),
+                          absl::StrCat("RuntimeOptions::device: ", status.message()));
+    }
   }
   if (max_open_files == 0 || max_open_files > kMaxOpenFiles) {
     return OutOfRange("max_open_files", max_open_files, 1, kMaxOpenFiles);
@@ -88,6 +102,20 @@ absl::Status RuntimeOptions::Validate() const {
   return absl::OkStatus();
 }
 
+RuntimeOptions RuntimeOptions::WithDeviceBounds() const {
+  RuntimeOptions bounded = *this;
+  if (!device.has_value()) return bounded;
+  const RuntimeOptions defaults;
+  if (queue_depth == defaults.queue_depth) bounded.queue_depth = device->QueueDepth();
+  if (max_bytes_in_flight == defaults.max_bytes_in_flight) {
+    bounded.max_bytes_in_flight = device->MaxBytesInFlight();
+  }
+  if (max_background_bytes == defaults.max_background_bytes) {
+    bounded.max_background_bytes = device->MaxBackgroundBytes();
+  }
+  return bounded;
+}
+
 std::vector<Degradation> RuntimeInfo::Degraded() const {
   std::vector<Degradation> all;
   for (const ShardInfo& shard : shards) {
@@ -105,6 +133,7 @@ std::string RuntimeInfo::Describe() const {
   std::string text = absl::StrCat(
       shards.size(), shards.size() == 1 ? " shard" : " shards", " on threads of ",
       threads == ShardThreads::kOwn ? "their own" : "the host", "; placement: ", placement);
+  if (!device.empty()) absl::StrAppend(&text, "\ndevice: ", device);
   for (size_t first = 0; first < shards.size();) {
     const std::string described = ioengine::Describe(shards[first]);
     size_t next = first + 1;

@@ -4,11 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "ioengine/io/backend.h"
+#include "ioengine/io/device_profile.h"
 #include "ioengine/io/make_backend.h"
 #include "ioengine/numa/placement.h"
 #include "ioengine/sched/stall.h"
@@ -52,6 +54,11 @@ struct RuntimeOptions {
   // Operations that each shard may have in flight; more wait in their tasks.
   size_t queue_depth = 256;
 
+  // Bytes that each shard may have in flight, and its classes of the background together among them
+  // (IoQueueOptions).
+  size_t max_bytes_in_flight = size_t{64} << 20;
+  size_t max_background_bytes = size_t{8} << 20;
+
   // Files that each shard may have open at once.
   size_t max_open_files = 256;
 
@@ -85,6 +92,14 @@ struct RuntimeOptions {
   // Tasks that keep a shard for too long are reported, on that shard. Default: none.
   StallOptions stall = {};
 
+  // What the device gives that the shards' files are on, as `ioengine-bench probe` found out
+  // (DeviceProfile::ReadFile). Of queue_depth, max_bytes_in_flight and max_background_bytes those
+  // that have their default become what is of use on that device.
+  std::optional<DeviceProfile> device = std::nullopt;
+
+  // These, with what `device` makes of them. Runtime::Start takes care of it.
+  RuntimeOptions WithDeviceBounds() const;
+
   // InvalidArgument, naming the field, when a value cannot be used.
   absl::Status Validate() const;
 };
@@ -99,6 +114,8 @@ struct ShardInfo {
   size_t mesh_ring_bytes = 0;
   size_t table_bytes = 0;  // operations, files, inbox, kernel ring
   size_t queue_depth = 0;
+  size_t max_bytes_in_flight = 0;
+  size_t max_background_bytes = 0;
   size_t max_open_files = 0;
   size_t inbox_capacity = 0;
   size_t mesh_ring_capacity = 0;  // messages on their way from each other shard
@@ -111,6 +128,7 @@ struct ShardInfo {
 struct RuntimeInfo {
   ShardThreads threads = ShardThreads::kOwn;
   std::string placement;
+  std::string device;  // what is known of it; empty: nothing
   std::vector<ShardInfo> shards;
 
   // All that is degraded on any shard, each once.

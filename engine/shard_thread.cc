@@ -222,11 +222,15 @@ absl::Status ShardThread::SetUp() {
   if (absl::Status status = MakeClasses(); !status.ok()) return status;
   io_.emplace(*backend_, *executor_, std::span(memory_->data(), memory_->size_bytes()),
               ShardIoOptions{.queue_depth = options_.queue_depth,
+                             .max_bytes_in_flight = options_.max_bytes_in_flight,
+                             .max_background_bytes = options_.max_background_bytes,
                              .max_open_files = options_.max_open_files});
   shard_.emplace(*executor_, *io_, mesh_);
   mesh_.Attach(*executor_);
   info_.backend = backend_->info();
   info_.queue_depth = io_->queue().depth();
+  info_.max_bytes_in_flight = options_.max_bytes_in_flight;
+  info_.max_background_bytes = options_.max_background_bytes;
   info_.max_open_files = io_->files().capacity();
   info_.inbox_capacity = options_.inbox_capacity;
   info_.mesh_ring_bytes = mesh_.ring_bytes();

@@ -52,6 +52,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadOptions{"no_pool", {.buffer_pool_bytes = 0}, "buffer_pool_bytes is 0"},
         BadOptions{"no_depth", {.queue_depth = 0}, "queue_depth is 0; it must be 1 to"},
         BadOptions{"deep", {.queue_depth = 1 << 20}, "queue_depth is 1048576"},
+        BadOptions{"no_bytes", {.max_bytes_in_flight = 0}, "max_bytes_in_flight is 0"},
+        BadOptions{"no_background", {.max_background_bytes = 0}, "max_background_bytes is 0"},
+        BadOptions{"no_device",
+                   {.device = DeviceProfile()},
+                   "RuntimeOptions::device: DeviceProfile::useful_read_depth is 0"},
         BadOptions{"no_files", {.max_open_files = 0}, "max_open_files is 0"},
         BadOptions{"many_files", {.max_open_files = 1 << 30}, "max_open_files is 1073741824"},
         BadOptions{"no_inbox", {.inbox_capacity = 0}, "inbox_capacity is 0"},
@@ -121,6 +126,38 @@ TEST(RuntimeStartTest, TellsTheBoundsAndClassesOfItsShards) {
               AllOf(HasSubstr("2 shards on threads of their own"), HasSubstr("shards 0 to 1: "),
                     HasSubstr("wal (300 shares)"), HasSubstr("latency goal 1000 us"),
                     HasSubstr("32 operations, 7 files, 9 foreign calls")));
+}
+
+DeviceProfile SomeDevice() {
+  DeviceProfile device;
+  device.device = "disk7";
+  device.useful_read_depth = 32;
+  device.useful_write_depth = 16;
+  device.useful_sequential_bytes = 2 << 20;
+  device.read_iops = device.write_iops = 50'000;
+  device.read_bytes_per_s = device.write_bytes_per_s = 1e9;
+  return device;
+}
+
+TEST(RuntimeStartTest, ADeviceDecidesTheBoundsThatNobodyElseDoes) {
+  const auto runtime = StartRuntime({.buffer_pool_bytes = kSmallPoolBytes, .device = SomeDevice()});
+  const ShardInfo& shard = runtime->Info().shards[0];
+  EXPECT_EQ(shard.queue_depth, 64u);
+  EXPECT_EQ(shard.max_bytes_in_flight, size_t{8} << 20);
+  EXPECT_EQ(shard.max_background_bytes, size_t{2} << 20);
+  EXPECT_THAT(runtime->Info().Describe(),
+              AllOf(HasSubstr("device: disk7: 50000 reads/s (32 in flight)"),
+                    HasSubstr("8388608 bytes of I/O in flight, 2097152 of them")));
+
+  const auto decided = StartRuntime({.buffer_pool_bytes = kSmallPoolBytes,
+                                     .queue_depth = 5,
+                                     .max_bytes_in_flight = 6 << 20,
+                                     .max_background_bytes = 7 << 20,
+                                     .device = SomeDevice()});
+  const ShardInfo& asked = decided->Info().shards[0];
+  EXPECT_EQ(asked.queue_depth, 5u);
+  EXPECT_EQ(asked.max_bytes_in_flight, size_t{6} << 20);
+  EXPECT_EQ(asked.max_background_bytes, size_t{7} << 20);
 }
 
 TEST(RuntimeStartTest, AClassThatCannotBeMadeIsNamed) {

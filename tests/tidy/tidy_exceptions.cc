@@ -33,6 +33,8 @@ const std::vector<Exception>& Exceptions() {
       {"CheckLocks", "io/readiness_waiter.h", "holds the lock that readiness_waiter.cc takes"},
       {"CheckLocks", "io/readiness_waiter.cc",
        "taken by workers that hand over what would have waited; by no shard"},
+      {"CheckSystemCalls", "io/device_profile.cc",
+       "reads its file for what a runtime is started with, before there is a Backend"},
       {"CheckSystemCalls", "io/shard_sleep.cc",
        "lies behind the seam: where a shard without a ring sleeps, and what wakes it"},
       {"CheckLocks", "io/worker_pool.cc",

@@ -272,6 +272,24 @@ TEST_F(BenchCliTest, TestsClasses) {
                                             "share_error_percent"}));
 }
 
+TEST_F(BenchCliTest, ProbesADevice) {
+  const std::string json_path = files_.File("probe.json");
+  const Finished run = Run({"probe", Dir(), "--size=16M", "--slice=20ms", "--json=" + json_path});
+  ASSERT_EQ(run.exit_status, 0) << run.errors;
+  EXPECT_TRUE(data_.empty());
+  EXPECT_THAT(run.output, HasSubstr("useful depth:"));
+  const nlohmann::json found = nlohmann::json::parse(ReadFile(json_path));
+  EXPECT_EQ(found.at("schema"), "ioengine.probe/1");
+  for (const char* name : {"random_read_iops_depth_1", "random_write_iops_depth_256",
+                           "sequential_read_bytes_per_s_64_kib", "sync_dsync_written_p50_us",
+                           "sync_dsync_extending_p50_us", "sync_fdatasync_written_p50_us"}) {
+    EXPECT_GT(found.at(name), 0) << name;
+  }
+  EXPECT_EQ(Run({"probe", "--dir=/a", "--file=/b"}).exit_status, 2);
+  EXPECT_EQ(Run({"probe", "--size=1000"}).exit_status, 2);
+  EXPECT_EQ(Run({"probe", "word"}).exit_status, 2);
+}
+
 TEST_F(BenchCliTest, ComparesWithABareLoop) {
   const Finished run = Run({"--workloads=null", "--compare=raw", "--slice=10ms"});
   ASSERT_EQ(run.exit_status, 0) << run.errors;

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "ioengine/tools/benchmark/io_suite.h"
+#include "ioengine/tools/benchmark/probe_suite.h"
 #include "ioengine/tools/benchmark/sched_suite.h"
 #include "ioengine/version.h"
 
@@ -13,6 +14,7 @@ constexpr const char* kHelp =
     "usage: ioengine-bench [SUITE] [flags]\n\n"
     "suites:\n"
     "  io        reads and writes of a file through a shard; the default\n"
+    "  probe     what a device gives, for RuntimeOptions::device\n"
     "  sched     what tasks cost: switches, spawns, memory, shares, latency beside hogs\n"
     "  timer     sleeping tasks, and the timer wheel\n"
     "  mesh      calls between shards, and from other threads\n"
@@ -34,6 +36,7 @@ int main(int argc, char** argv) {
   // The first word names the suite; flags alone mean the default one.
   if (first.empty() || first.front() == '-') return ioengine::bench::RunIoSuite(argc, argv);
   if (first == "io") return ioengine::bench::RunIoSuite(argc - 1, argv + 1);
+  if (first == "probe") return ioengine::bench::RunProbeSuite(argc - 1, argv + 1);
   if (first == "sched") return ioengine::bench::RunSchedSuite(argc - 1, argv + 1);
   if (first == "timer") return ioengine::bench::RunTimerSuite(argc - 1, argv + 1);
   if (first == "mesh") return ioengine::bench::RunMeshSuite(argc - 1, argv + 1);
