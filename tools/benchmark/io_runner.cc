@@ -97,7 +97,9 @@ absl::StatusOr<std::vector<PeerOutcome>> IoRunner::RunStreams(const std::vector<
   for (const IoStream& stream : streams) {
     if (absl::Status status = CheckJob(stream.job); !status.ok()) return status;
   }
+  constexpr double kSettleS = 0.02;
   std::atomic<bool> stop{false};
+  std::atomic<bool> counting{false};
   const double cpu_before_s = ProcessCpuSeconds();
   std::vector<Running> running;
   double begun_s = 0;
@@ -106,9 +108,17 @@ absl::StatusOr<std::vector<PeerOutcome>> IoRunner::RunStreams(const std::vector<
     const double begin_s = std::min(stream.delay_s, duration_s / 2);
     WaitFor(begin_s - begun_s, running);
     begun_s = begin_s;
-    running.push_back(StartStream(stream, stamp_seed, stop));
+    const std::atomic<bool>* const counts = streams.size() > 1 ? &counting : nullptr;
+    running.push_back(StartStream(stream, stamp_seed, stop, counts));
+  }
+  if (streams.size() > 1) {
+    const double settle_s = std::min(kSettleS, (duration_s - begun_s) / 4);
+    WaitFor(settle_s, running);
+    begun_s += settle_s;
+    counting.store(true, std::memory_order_relaxed);
   }
   WaitFor(duration_s - begun_s, running);
+  counting.store(false, std::memory_order_relaxed);
   stop.store(true, std::memory_order_relaxed);
 
   std::vector<std::vector<ShardOutcome>> outcomes;
@@ -132,7 +142,8 @@ absl::StatusOr<std::vector<PeerOutcome>> IoRunner::RunStreams(const std::vector<
 }
 
 IoRunner::Running IoRunner::StartStream(const IoStream& stream, uint64_t stamp_seed,
-                                        const std::atomic<bool>& stop) {
+                                        const std::atomic<bool>& stop,
+                                        const std::atomic<bool>* counting) {
   const PeerJob& job = stream.job;
   Running running;
   for (int i = 0; i < job.shards; ++i) {
@@ -154,6 +165,7 @@ IoRunner::Running IoRunner::StartStream(const IoStream& stream, uint64_t stamp_s
     shard_job.versions = stamped ? versions_[shard].get() : nullptr;
     shard_job.class_id = stream.class_id;
     shard_job.stop = &stop;
+    shard_job.counting = counting;
     shard_job.progress = &progress_[shard];
     running.push_back(runtime_.Submit(static_cast<ShardId>(i), RunShardJob, std::move(shard_job)));
   }

@@ -51,7 +51,8 @@ class IoRunner {
   absl::StatusOr<PeerOutcome> RunSlice(const PeerJob& job, uint64_t stamp_seed);
 
   // Several jobs at once, in the order in which they begin, until the duration of the first is
-  // over. Outcomes in the same order; the CPU time of each is that of the whole process.
+  // over. Of several those operations count that complete while all of them run. Outcomes in the
+  // same order; the CPU time of each is that of the whole process.
   absl::StatusOr<std::vector<PeerOutcome>> RunStreams(const std::vector<IoStream>& streams,
                                                       uint64_t stamp_seed);
 
@@ -67,7 +68,8 @@ class IoRunner {
  private:
   using Running = std::vector<Future<absl::StatusOr<ShardOutcome>>>;
 
-  Running StartStream(const IoStream& stream, uint64_t stamp_seed, const std::atomic<bool>& stop);
+  Running StartStream(const IoStream& stream, uint64_t stamp_seed, const std::atomic<bool>& stop,
+                      const std::atomic<bool>* counting);
   void WaitFor(double duration_s, std::vector<Running>& running);
   void StartProgress(std::string what, double duration_s, uint64_t total_bytes);
 

@@ -53,6 +53,8 @@ class ShardRun {
   Random random_;
   const uint64_t blocks_;
   uint64_t next_block_ = 0;
+  uint64_t first_ns_ = 0;  // of the operations that count
+  uint64_t last_ns_ = 0;
   DmaFile file_;
   ShardOutcome outcome_;
   absl::Status status_;
@@ -81,7 +83,9 @@ Task<absl::StatusOr<ShardOutcome>> ShardRun::Run() {
   TaskScope workers(shard_.executor());
   for (DmaBuffer& buffer : buffers) workers.Spawn(Work(std::move(buffer)), job_.class_id);
   (co_await workers.Join()).IgnoreError();  // each keeps its own errors
-  outcome_.elapsed_s = static_cast<double>(clock.NowNs() - start_ns) * 1e-9;
+  const uint64_t elapsed_ns =
+      job_.counting == nullptr ? clock.NowNs() - start_ns : last_ns_ - first_ns_;
+  outcome_.elapsed_s = static_cast<double>(std::max(elapsed_ns, uint64_t{1})) * 1e-9;
 
   absl::Status closed = co_await file_.Close();
   status_.Update(closed);
@@ -107,7 +111,13 @@ Task<void> ShardRun::Work(DmaBuffer buffer) {
       status_.Update(status);
       co_return;
     }
-    outcome_.latency_ns.Record(shard_.executor().TurnTimeNs() - begin_ns);
+    const uint64_t now_ns = shard_.executor().TurnTimeNs();
+    if (job_.counting != nullptr) {
+      if (!job_.counting->load(std::memory_order_relaxed)) continue;
+      if (first_ns_ == 0) first_ns_ = now_ns;
+      last_ns_ = now_ns;
+    }
+    outcome_.latency_ns.Record(now_ns - begin_ns);
     ++outcome_.operations;
     outcome_.bytes += NeedsFile(job_.workload) ? job_.block_size_bytes : 0;
     job_.progress->operations.store(outcome_.operations, std::memory_order_relaxed);

@@ -37,6 +37,9 @@ struct ShardJob {
   VersionMap* versions = nullptr;  // with --verify
   ClassId class_id = 0;            // of the workers
   const std::atomic<bool>* stop = nullptr;
+  // Operations count that complete while it is set; null: all. Of jobs that run side by side what
+  // their beginning and end do would otherwise be part of each one's rate.
+  const std::atomic<bool>* counting = nullptr;
   ShardProgress* progress = nullptr;
 };
 
