@@ -253,7 +253,7 @@ TEST_F(BenchCliTest, ReadsAnExistingFileButNeverWritesOne) {
 TEST_F(BenchCliTest, TestsClasses) {
   const std::string json_path = files_.File("result.json");
   const Finished run =
-      Run({Dir(), "--size=32M", "--class-test", "--slice=10ms", "--verify", "--json=" + json_path});
+      Run({Dir(), "--size=32M", "--class-test", "--slice=30ms", "--verify", "--json=" + json_path});
   ASSERT_EQ(run.exit_status, 0) << run.errors;
   EXPECT_TRUE(data_.empty());
   EXPECT_THAT(run.output, HasSubstr("foreground beside background"));
