@@ -67,6 +67,7 @@ _SYSTEM_LIBRARIES = {
     "libnuma": ("libnuma-dev", {":libnuma": ["numa"]}),
     "nlohmann_json": ("nlohmann-json3-dev", {":json": ["nlohmann_json"]}),
     "rocksdb": ("librocksdb-dev", {":rocksdb": ["rocksdb"]}),
+    "xxhash": ("libxxhash-dev", {":xxhash": ["libxxhash"]}),
 }
 
 # Full label → pkg-config modules, for the .pc file of the installed library.

@@ -39,6 +39,25 @@ def ioengine_cc_library(name, copts = [], **kwargs):
         **kwargs
     )
 
+def ioengine_engine_library(name, deps = [], engine_deps = [], **kwargs):
+    """A library of the engine, and the same with planted bugs to choose from, for tests.
+
+    `engine_deps` are libraries made by this macro, as "//folder:name". `<name>_canary` depends on
+    their canaries, and has IsCanary of sched/canary.h at run time.
+    """
+    ioengine_cc_library(
+        name = name,
+        deps = deps + engine_deps + ["//sched:canary"],
+        **kwargs
+    )
+    ioengine_cc_library(
+        name = name + "_canary",
+        testonly = True,
+        defines = ["IOENGINE_CANARIES"],
+        deps = deps + [dep + "_canary" for dep in engine_deps] + ["//sched:chosen_canary"],
+        **kwargs
+    )
+
 def ioengine_cc_binary(name, copts = [], linkopts = [], **kwargs):
     """cc_binary."""
     native.cc_binary(

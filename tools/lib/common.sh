@@ -14,7 +14,7 @@ fi
 ioengine_build_packages=(
   g++ python3 pkg-config
   bazel-bootstrap bazel-platforms bazel-rules-java bazel-rules-proto bazel-skylib
-  libabsl-dev liburing-dev libnuma-dev nlohmann-json3-dev
+  libabsl-dev liburing-dev libnuma-dev libxxhash-dev nlohmann-json3-dev
 )
 ioengine_test_packages=("${ioengine_build_packages[@]}" libgtest-dev libgmock-dev cmake)
 
