@@ -1,0 +1,63 @@
+// WriteBatch: changes that happen together, or not at all.
+#ifndef IOENGINE_ENGINE_WRITE_BATCH_H_
+#define IOENGINE_ENGINE_WRITE_BATCH_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "ioengine/engine/format/batch_record.h"
+#include "ioengine/engine/format/operation.h"
+
+namespace ioengine {
+
+// Of two changes to one key the later one counts. What cannot be written (a key longer than
+// kMaxKeyBytes, a value of 4 GiB or more) makes the batch one that cannot be written: status()
+// tells, and so does the store.
+//
+// Shard: any thread, one at a time. Cost: keys and values are copied.
+class WriteBatch {
+ public:
+  void Put(std::string_view key, std::string_view value) {
+    Add({.kind = OperationKind::kPut, .key = key, .value = value});
+  }
+  // Also of a key that is not there.
+  void Delete(std::string_view key) { Add({.kind = OperationKind::kDelete, .key = key}); }
+
+  void Clear() {
+    operations_.clear();
+    count_ = 0;
+    status_ = absl::OkStatus();
+  }
+
+  uint32_t count() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  const absl::Status& status() const { return status_; }
+  // Encoded, as they stand in the log (format/batch_record.h).
+  std::string_view operations() const { return operations_; }
+
+ private:
+  void Add(const Operation& operation) {
+    if (operation.key.size() > kMaxKeyBytes) {
+      status_ = absl::InvalidArgumentError(
+          absl::StrCat("a key of ", operation.key.size(), " bytes; at most ", kMaxKeyBytes));
+    } else if (operation.value.size() > UINT32_MAX) {
+      status_ = absl::InvalidArgumentError(
+          absl::StrCat("a value of ", operation.value.size(), " bytes; at most ", UINT32_MAX));
+    } else {
+      AppendOperation(operations_, operation);
+      ++count_;
+    }
+  }
+
+  std::string operations_;
+  uint32_t count_ = 0;
+  absl::Status status_;
+};
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_ENGINE_WRITE_BATCH_H_
