@@ -81,6 +81,8 @@ Task<absl::StatusOr<std::unique_ptr<RootFile>>> RootFile::Open(ShardIo& io, File
   }
   if (!IsCanary("root-served-from-cache")) {
     if (absl::Status synced = co_await (*root)->file_.Fdatasync(); !synced.ok()) co_return synced;
+    // A Create that was killed may not have come to it.
+    if (absl::Status synced = co_await files.SyncDirectory(); !synced.ok()) co_return synced;
   }
   (*root)->state_ = state;
   co_return root;

@@ -20,8 +20,8 @@ inline constexpr size_t kMaxKeyBytes = size_t{64} << 10;
 // Ownership: refers to bytes elsewhere.
 struct Operation {
   OperationKind kind = OperationKind::kPut;
-  std::string_view key;
-  std::string_view value;  // of a kPut
+  std::string_view key = {};
+  std::string_view value = {};  // of a kPut
 };
 
 }  // namespace ioengine

@@ -63,7 +63,7 @@ struct RootStream {
   uint64_t stream = 0;
   uint64_t incarnation = 0;
   uint64_t root_epoch = 0;
-  std::optional<RootSeal> seal;  // none: it is being written
+  std::optional<RootSeal> seal = std::nullopt;  // none: it is being written
 
   friend bool operator==(const RootStream&, const RootStream&) = default;
 };

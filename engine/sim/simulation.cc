@@ -125,7 +125,7 @@ void Simulation::Begin() {
 
 SimulationEnd Simulation::RunTurns() {
   while (!finished_) {
-    if (kill_now_) return SimulationEnd::kKilled;
+    if (kill_now_ || turns_ >= kill_after_turns_) return SimulationEnd::kKilled;
     if (cut_now_ || turns_ >= cut_after_turns_ || clock_.NowNs() >= cut_at_ns_) {
       return SimulationEnd::kPowerCut;
     }
@@ -174,7 +174,7 @@ void Simulation::End(SimulationEnd end) {
     for (const auto& shard : shards_) shard->backend().PowerOff(random_);
   }
   if (cut) disk_.PowerCut(random_);
-  cut_after_turns_ = cut_at_ns_ = UINT64_MAX;
+  cut_after_turns_ = cut_at_ns_ = kill_after_turns_ = UINT64_MAX;
   // All are told before the first one stops, so that no task runs any more.
   for (const auto& shard : shards_) shard->executor().RequestStop();
   for (const auto& shard : shards_) {

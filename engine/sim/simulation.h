@@ -113,6 +113,9 @@ class Simulation {
   // The process is killed, at the end of the turn: the disk keeps what was written, and what is in
   // flight may have happened or not.
   void Kill() { kill_now_ = true; }
+  // The same before turn number `turns` of the run that goes on or of the next one, if it comes to
+  // that.
+  void KillAfter(uint64_t turns) { kill_after_turns_ = turns; }
 
   SimDisk& disk() { return disk_; }
   const SimulatedClock& clock() const { return clock_; }
@@ -163,6 +166,7 @@ class Simulation {
   uint64_t cut_after_turns_ = UINT64_MAX;
   uint64_t cut_at_ns_ = UINT64_MAX;
   bool cut_now_ = false;
+  uint64_t kill_after_turns_ = UINT64_MAX;
   bool kill_now_ = false;
 };
 

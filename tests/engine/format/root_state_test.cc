@@ -1,0 +1,168 @@
+// The slots of ROOT: golden bytes, and bytes that may be anything.
+
+#include "ioengine/engine/format/root_state.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "gtest/gtest.h"
+#include "ioengine/engine/format/batch_record.h"
+#include "ioengine/engine/format/checksum.h"
+#include "ioengine/engine/format/coding.h"
+
+namespace ioengine {
+namespace {
+
+RootState Example() {
+  RootState state;
+  state.epoch = 7;
+  state.database = MakeUuid(1, 2);
+  state.incarnation = 3;
+  state.placement = {.kind = KeyPlacement::Kind::kRange, .prefix_bytes = 300};
+  state.streams = {{.stream = 1,
+                    .incarnation = 2,
+                    .root_epoch = 5,
+                    .seal = RootSeal{.frame = 9, .record = 200, .hash = 0x0102030405060708}},
+                   {.stream = 4, .incarnation = 3, .root_epoch = 7, .seal = {}}};
+  state.manifests = {{.number = 6, .hash = 0x1112131415161718}};
+  return state;
+}
+
+std::vector<std::byte> Slot(const RootState& state, size_t number) {
+  std::vector<std::byte> slot(kRootSlotBytes, std::byte{0xff});
+  EXPECT_EQ(EncodeRootSlot(state, number, slot), absl::OkStatus());
+  return slot;
+}
+
+std::string Hex(std::string_view bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  for (const char c : bytes) {
+    hex += kDigits[static_cast<unsigned char>(c) >> 4];
+    hex += kDigits[static_cast<unsigned char>(c) & 15];
+  }
+  return hex;
+}
+
+TEST(RootStateTest, GoldenBytes) {
+  const std::vector<std::byte> slot = Slot(Example(), 2);
+  EXPECT_EQ(Hex(AsText(slot).substr(8, 56)),
+            "696f65524f4f5400"  // magic
+            "01000000"
+            "21000000"                          // format version, body bytes
+            "0700000000000000"                  // epoch
+            "01000000000040008200000000000000"  // database
+            "0300000000000000"
+            "0000000000000000");
+  EXPECT_EQ(Hex(AsText(slot).substr(64, 42)),
+            "01"
+            "ac02"  // placement
+            "02"
+            "010205"
+            "01"
+            "09c801"
+            "0807060504030201"  // streams
+            "040307"
+            "00"  //
+            "01"
+            "06"
+            "1817161514131211"
+            "000000000000000000");
+  EXPECT_EQ(LoadFixed<uint64_t>(slot.data()), 18381311939920409763u) << "checksum";
+}
+
+TEST(RootStateTest, ComesBack) {
+  for (size_t number = 0; number < kRootSlots; ++number) {
+    EXPECT_EQ(DecodeRootSlot(Slot(Example(), number), number).value(), Example());
+    EXPECT_TRUE(absl::IsDataLoss(
+        DecodeRootSlot(Slot(Example(), number), (number + 1) % kRootSlots).status()))
+        << "a slot in another one's place";
+  }
+}
+
+TEST(RootStateTest, EveryBitCounts) {
+  std::vector<std::byte> slot = Slot(Example(), 0);
+  for (size_t bit = 0; bit < slot.size() * 8; bit += bit < 8 * 128 ? 1 : 61) {
+    const std::byte mask{static_cast<uint8_t>(1 << bit % 8)};
+    slot[bit / 8] ^= mask;
+    ASSERT_TRUE(absl::IsDataLoss(DecodeRootSlot(slot, 0).status())) << "bit " << bit;
+    slot[bit / 8] ^= mask;
+  }
+}
+
+// With a checksum that is right, so that what is behind it is read.
+absl::StatusOr<RootState> DecodeMended(std::vector<std::byte> slot) {
+  StoreFixed(slot.data(), Checksum(std::span(slot).subspan(8), 0));
+  return DecodeRootSlot(slot, 0);
+}
+
+TEST(RootStateTest, ANewerFormatIsNamed) {
+  std::vector<std::byte> slot = Slot(Example(), 0);
+  slot[16] = std::byte{kFormatVersion + 1};
+  const absl::Status status = DecodeMended(slot).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_NE(status.message().find("format 2"), std::string::npos) << status;
+}
+
+TEST(RootStateTest, WhatMakesNoSenseIsDataLossWithAGoodChecksumToo) {
+  const std::vector<std::byte> slot = Slot(Example(), 0);
+  for (size_t at = 64; at < 128; ++at) {
+    for (const int value : {0, 1, 2, 0x7f, 0x80, 0xff}) {
+      std::vector<std::byte> changed = slot;
+      changed[at] = static_cast<std::byte>(value);
+      const absl::StatusOr<RootState> state = DecodeMended(changed);
+      EXPECT_TRUE(state.ok() || absl::IsDataLoss(state.status())) << at << ": " << state.status();
+    }
+  }
+  std::vector<std::byte> changed = slot;
+  StoreFixed<uint32_t>(changed.data() + 20, UINT32_MAX);
+  EXPECT_TRUE(absl::IsDataLoss(DecodeMended(changed).status())) << "a body of 4 GiB";
+}
+
+TEST(RootStateTest, TooMuchForASlotIsRefused) {
+  RootState state = Example();
+  state.streams.resize(5000);
+  std::vector<std::byte> slot(kRootSlotBytes);
+  EXPECT_TRUE(absl::IsResourceExhausted(EncodeRootSlot(state, 0, slot)));
+}
+
+TEST(BatchRecordTest, GoldenBytes) {
+  const auto head = EncodeBatchHead({.epoch = 1, .counter = 0x0203}, 2);
+  std::string record(AsText(head));
+  AppendOperation(record, {.kind = OperationKind::kPut, .key = "key", .value = "value"});
+  AppendOperation(record, {.kind = OperationKind::kDelete, .key = "k2"});
+  EXPECT_EQ(Hex(record),
+            "0100000000000000"
+            "0302000000000000"
+            "02000000"
+            "01"
+            "03"
+            "6b6579"
+            "05"
+            "76616c7565"
+            "02"
+            "02"
+            "6b32");
+  BatchRecordReader reader(AsBytes(record));
+  Operation operation;
+  ASSERT_TRUE(reader.Next(&operation));
+  EXPECT_EQ(operation.key, "key");
+  EXPECT_EQ(operation.value, "value");
+  ASSERT_TRUE(reader.Next(&operation));
+  EXPECT_EQ(operation.kind, OperationKind::kDelete);
+  EXPECT_FALSE(reader.Next(&operation));
+  EXPECT_TRUE(reader.good());
+  for (size_t size = 0; size < record.size(); ++size) {
+    BatchRecordReader cut(AsBytes(std::string_view(record).substr(0, size)));
+    while (cut.Next(&operation)) {
+    }
+    EXPECT_FALSE(cut.good()) << size;
+  }
+}
+
+}  // namespace
+}  // namespace ioengine
