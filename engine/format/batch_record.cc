@@ -19,13 +19,7 @@ void AppendOperation(std::string& to, const Operation& operation) {
   to += operation.value;
 }
 
-BatchRecordReader::BatchRecordReader(std::span<const std::byte> record) : decoder_(record) {
-  sequence_.epoch = decoder_.Fixed<uint64_t>();
-  sequence_.counter = decoder_.Fixed<uint64_t>();
-  count_ = decoder_.Fixed<uint32_t>();
-}
-
-bool BatchRecordReader::Next(Operation* operation) {
+bool OperationReader::Next(Operation* operation) {
   if (read_ == count_ || !decoder_.ok()) return false;
   const uint8_t kind = decoder_.Fixed<uint8_t>();
   operation->kind = static_cast<OperationKind>(kind);
@@ -39,6 +33,16 @@ bool BatchRecordReader::Next(Operation* operation) {
   if (!decoder_.ok() || operation->key.size() > kMaxKeyBytes) return false;
   ++read_;
   return true;
+}
+
+BatchRecord DecodeBatchRecord(std::span<const std::byte> record) {
+  Decoder decoder(record);
+  Sequence sequence;
+  sequence.epoch = decoder.Fixed<uint64_t>();
+  sequence.counter = decoder.Fixed<uint64_t>();
+  const uint32_t count = decoder.Fixed<uint32_t>();
+  // Without operations a count of 1 is not good.
+  return {sequence, OperationReader(decoder.rest(), decoder.ok() ? count : 1)};
 }
 
 }  // namespace ioengine

@@ -28,28 +28,35 @@ inline constexpr size_t kBatchHeadBytes = 20;
 std::array<std::byte, kBatchHeadBytes> EncodeBatchHead(Sequence sequence, uint32_t count);
 void AppendOperation(std::string& to, const Operation& operation);
 
-// Reads a record that may be anything.
+// Reads operations, which may be anything.
 //
 // Ownership: borrows the bytes; what it gives refers to them.
-class BatchRecordReader {
+class OperationReader {
  public:
-  explicit BatchRecordReader(std::span<const std::byte> record);
+  OperationReader(std::span<const std::byte> operations, uint32_t count)
+      : decoder_(operations), count_(count) {}
 
-  Sequence sequence() const { return sequence_; }
-  // How many operations it has, if it is whole.
+  // How many there are, if they are whole.
   uint32_t count() const { return count_; }
-
-  // The next operation; false behind the last one, and where the record makes no sense.
+  // The next one; false behind the last, and where they make no sense.
   bool Next(Operation* operation);
-  // After Next gave false: whether all of the record was read, and made sense.
+  // After Next gave false: whether all were read, and made sense.
   bool good() const { return decoder_.done() && read_ == count_; }
 
  private:
   Decoder decoder_;
-  Sequence sequence_;
-  uint32_t count_ = 0;
+  uint32_t count_;
   uint32_t read_ = 0;
 };
+
+// A record taken apart. Its operations are to be read yet.
+struct BatchRecord {
+  Sequence sequence;
+  OperationReader operations;
+};
+
+// Ownership: as above. A record that is too short has no operations, and they are not good().
+BatchRecord DecodeBatchRecord(std::span<const std::byte> record);
 
 }  // namespace ioengine
 

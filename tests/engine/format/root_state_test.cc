@@ -10,9 +10,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
-#include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/format/checksum.h"
 #include "ioengine/engine/format/coding.h"
+#include "ioengine/tests/engine/format/hex.h"
 
 namespace ioengine {
 namespace {
@@ -36,16 +36,6 @@ std::vector<std::byte> Slot(const RootState& state, size_t number) {
   std::vector<std::byte> slot(kRootSlotBytes, std::byte{0xff});
   EXPECT_EQ(EncodeRootSlot(state, number, slot), absl::OkStatus());
   return slot;
-}
-
-std::string Hex(std::string_view bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  for (const char c : bytes) {
-    hex += kDigits[static_cast<unsigned char>(c) >> 4];
-    hex += kDigits[static_cast<unsigned char>(c) & 15];
-  }
-  return hex;
 }
 
 TEST(RootStateTest, GoldenBytes) {
@@ -128,40 +118,6 @@ TEST(RootStateTest, TooMuchForASlotIsRefused) {
   state.streams.resize(5000);
   std::vector<std::byte> slot(kRootSlotBytes);
   EXPECT_TRUE(absl::IsResourceExhausted(EncodeRootSlot(state, 0, slot)));
-}
-
-TEST(BatchRecordTest, GoldenBytes) {
-  const auto head = EncodeBatchHead({.epoch = 1, .counter = 0x0203}, 2);
-  std::string record(AsText(head));
-  AppendOperation(record, {.kind = OperationKind::kPut, .key = "key", .value = "value"});
-  AppendOperation(record, {.kind = OperationKind::kDelete, .key = "k2"});
-  EXPECT_EQ(Hex(record),
-            "0100000000000000"
-            "0302000000000000"
-            "02000000"
-            "01"
-            "03"
-            "6b6579"
-            "05"
-            "76616c7565"
-            "02"
-            "02"
-            "6b32");
-  BatchRecordReader reader(AsBytes(record));
-  Operation operation;
-  ASSERT_TRUE(reader.Next(&operation));
-  EXPECT_EQ(operation.key, "key");
-  EXPECT_EQ(operation.value, "value");
-  ASSERT_TRUE(reader.Next(&operation));
-  EXPECT_EQ(operation.kind, OperationKind::kDelete);
-  EXPECT_FALSE(reader.Next(&operation));
-  EXPECT_TRUE(reader.good());
-  for (size_t size = 0; size < record.size(); ++size) {
-    BatchRecordReader cut(AsBytes(std::string_view(record).substr(0, size)));
-    while (cut.Next(&operation)) {
-    }
-    EXPECT_FALSE(cut.good()) << size;
-  }
 }
 
 }  // namespace
