@@ -12,6 +12,8 @@ namespace {
 
 constexpr uint64_t kForever = Poller::kForever;
 constexpr uint64_t kMostStallNs = 1'000'000;
+// About as long as opening a small database takes.
+constexpr uint64_t kTurnsPerLateWrite = 30;
 // A mesh whose shards are few and short-lived.
 constexpr size_t kMaxCallBytes = size_t{1} << 20;
 constexpr size_t kMaxFrameBytes = size_t{64} << 20;
@@ -161,17 +163,30 @@ bool Simulation::RunTurn() {
   ++total_turns_;
   Note(SimEvent::Kind::kTurn, chosen.shard().id());
   chosen.Pump();
+  if (!late_writes_.empty() && random_.OneIn(kTurnsPerLateWrite)) ExecuteLateWrite();
   if (options_.stall_one_in != 0 && random_.OneIn(options_.stall_one_in)) {
     chosen.StallUntil(clock_.NowNs() + random_.Below(kMostStallNs));
   }
   return true;
 }
 
+// Any of them: they were in flight together.
+void Simulation::ExecuteLateWrite() {
+  std::swap(late_writes_[random_.Below(late_writes_.size())], late_writes_.back());
+  SimLateWrite late = std::move(late_writes_.back());
+  late_writes_.pop_back();
+  disk_.Execute(late.command, late.operation);
+}
+
 void Simulation::End(SimulationEnd end) {
   const bool cut = end == SimulationEnd::kPowerCut;
   Note(cut ? SimEvent::Kind::kPowerCut : SimEvent::Kind::kEnd, 0);
   if (end != SimulationEnd::kFinished) {
-    for (const auto& shard : shards_) shard->backend().PowerOff(random_);
+    const bool killed = end == SimulationEnd::kKilled;
+    if (!killed) late_writes_.clear();
+    for (const auto& shard : shards_) {
+      shard->backend().PowerOff(random_, killed ? &late_writes_ : nullptr);
+    }
   }
   if (cut) disk_.PowerCut(random_);
   cut_after_turns_ = cut_at_ns_ = kill_after_turns_ = UINT64_MAX;
@@ -193,6 +208,7 @@ void Simulation::CutPower() {
     return;
   }
   Note(SimEvent::Kind::kPowerCut, 0);
+  late_writes_.clear();
   disk_.PowerCut(random_);
 }
 

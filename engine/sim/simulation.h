@@ -111,7 +111,7 @@ class Simulation {
   // Now: at the end of the turn when a task of the program says so; between two runs at once.
   void CutPower();
   // The process is killed, at the end of the turn: the disk keeps what was written, and what is in
-  // flight may have happened or not.
+  // flight may have happened or not; writes may also happen in the next run, at any time of it.
   void Kill() { kill_now_ = true; }
   // The same before turn number `turns` of the run that goes on or of the next one, if it comes to
   // that.
@@ -143,6 +143,7 @@ class Simulation {
   void End(SimulationEnd end);
   std::string Explain(SimulationEnd end);
   void Note(SimEvent::Kind kind, uint32_t shard);
+  void ExecuteLateWrite();
 
   const SimulationOptions options_;
   Random random_;          // of the world
@@ -151,6 +152,9 @@ class Simulation {
   SimTrace trace_;
   SimDisk disk_;
   std::vector<std::unique_ptr<SimulatedArena>> arenas_;
+
+  // Of a killed run; may still happen.
+  std::vector<SimLateWrite> late_writes_;
 
   // Of a run.
   std::unique_ptr<RandomDelivery> delivery_;

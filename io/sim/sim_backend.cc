@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstring>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/io/poison.h"
@@ -217,14 +219,36 @@ bool SimBackend::PrepareWait(uint64_t timeout_ns) {
 
 uint64_t SimBackend::wake_at_ns() const { return std::min(sleep_until_ns_, NextDueNs()); }
 
-void SimBackend::PowerOff(Random& random) {
+// With its own copy of the data, since the buffer is going to be somebody else's.
+SimLateWrite SimBackend::MakeLate(const IoOperation& operation, Flight& flight) {
+  SimLateWrite late;
+  late.command.request = operation.command.request;
+  const std::span<const std::byte> data = DataOf(late.command.request);
+  size_t space = data.size() + kSimPageBytes;
+  late.data.resize(space);
+  // As aligned as the buffer was; the disk looks at that.
+  void* copy = late.data.data();
+  std::align(kSimPageBytes, data.size(), copy, space);
+  std::memcpy(copy, data.data(), data.size());
+  late.command.request.data = copy;
+  late.operation = std::move(flight.operation);
+  return late;
+}
+
+void SimBackend::PowerOff(Random& random, std::vector<SimLateWrite>* late) {
   operations_.ForEachInFlight([&](IoOperation& operation) {
     Flight& flight = flights_[operation.index];
     const IoOpcode opcode = operation.command.request.opcode;
     // What only looks leaves nothing behind, and what stands by itself has no buffer to fill.
     const bool acts = opcode != IoOpcode::kRead && opcode != IoOpcode::kClose &&
                       opcode != IoOpcode::kStat && opcode != IoOpcode::kList;
-    if (acts && !powered_off_ && random.OneIn(2)) Effect(operation, flight);
+    const bool may_be_late = late != nullptr && opcode == IoOpcode::kWrite && !flight.cancelled &&
+                             flight.operation.file != nullptr;
+    if (may_be_late && random.OneIn(3)) {
+      late->push_back(MakeLate(operation, flight));
+    } else if (acts && !powered_off_ && random.OneIn(2)) {
+      Effect(operation, flight);
+    }
     flight = Flight();
     MakeDue(operation, clock_.NowNs());
   });

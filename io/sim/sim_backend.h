@@ -51,6 +51,13 @@ struct SimBackendOptions {
   uint32_t shard = 0;
 };
 
+// A write of a process that was killed, which has its effect later.
+struct SimLateWrite {
+  std::vector<std::byte> data;
+  IoCommand command;
+  SimOperation operation;
+};
+
 // An operation has its effect when it completes, in Poll, Wait or Drain. So a write is in the
 // disk's cache from then on, a read fills its buffer then and not before, and what is in flight
 // when the power goes may have happened or not.
@@ -91,7 +98,10 @@ class SimBackend : public Backend {
   // The power goes: each operation in flight has had its effect, or not, by chance. From now on
   // nothing has an effect any more; all that is started or in flight fails (EIO), as soon as
   // somebody looks. Before SimDisk::PowerCut.
-  void PowerOff(Random& random);
+  //
+  // With `late`: the process is killed, and some of its writes are still on their way to the
+  // device. SimDisk::Execute gives them their effect.
+  void PowerOff(Random& random, std::vector<SimLateWrite>* late = nullptr);
   bool powered_off() const { return powered_off_; }
 
   // Operations that complete only when they are cancelled, in words; for whoever finds that a
@@ -128,6 +138,7 @@ class SimBackend : public Backend {
   void Note(SimEvent::Kind kind, const IoOperation& operation, const Flight& flight,
             int32_t result) const;
   bool BufferIsValid(const IoRequest& request) const;
+  static SimLateWrite MakeLate(const IoOperation& operation, Flight& flight);
 
   SimDisk& disk_;
   SimulatedClock& clock_;

@@ -211,6 +211,34 @@ TEST(SimulationTest, AKilledProcessLeavesWhatItWrote) {
   EXPECT_GE(after_power_cut.size(), 5u) << "gone, empty, zeros, whole, torn";
 }
 
+Task<absl::Status> KillWhileWriting(Shard& shard, Simulation* simulation) {
+  absl::StatusOr<DmaFile> file = co_await DmaFile::Open(shard.io(), "/f", kCreate);
+  if (!file.ok()) co_return file.status();
+  TaskScope scope(shard.executor());
+  for (uint64_t page = 0; page < 4; ++page) {
+    scope.Spawn(WritePage(shard.io(), *file, page, 'w'));
+  }
+  co_await Yield();
+  simulation->Kill();
+  co_await SleepFor(shard, std::chrono::seconds(1));
+  co_return absl::OkStatus();
+}
+
+TEST(SimulationTest, WritesOfAKilledProcessMayHappenLater) {
+  int changed = 0;
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    Simulation simulation({.seed = seed});
+    ASSERT_EQ(simulation.Run(KillWhileWriting, &simulation).end, SimulationEnd::kKilled);
+    const auto before = simulation.disk().Contents("/f");
+    for (int run = 0; run < 100; ++run) {
+      EXPECT_TRUE(simulation.Run(SleepFor, std::chrono::milliseconds(1)).ok());
+    }
+    changed += simulation.disk().Contents("/f") == before ? 0 : 1;
+  }
+  EXPECT_GT(changed, 10);
+  EXPECT_LT(changed, 50);
+}
+
 TEST(SimulationTest, PowerCutsFromWithinAndAtATime) {
   Simulation simulation({});
   EXPECT_EQ(simulation.Run(WriteAndEnd, &simulation, true).end, SimulationEnd::kPowerCut);
