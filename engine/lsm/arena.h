@@ -1,0 +1,57 @@
+// Arena: memory that is taken piece by piece and given back all at once.
+#ifndef IOENGINE_ENGINE_LSM_ARENA_H_
+#define IOENGINE_ENGINE_LSM_ARENA_H_
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "ioengine/sched/memory_budget.h"
+
+namespace ioengine {
+
+// Takes blocks from the heap and charges them to a budget, which may thereby exceed its limit: who
+// writes asks for room before, and what is under way must not fail.
+//
+// Shard: one.
+// Ownership: its pieces live as long as it does; nothing in them is destroyed.
+class Arena {
+ public:
+  // `budget`: none, or one that outlives the arena. A piece that is larger than a quarter of
+  // `block_bytes` gets a block of its own, so at most a quarter of a block is wasted at its end.
+  Arena(size_t block_bytes, MemoryBudget* budget);
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+  ~Arena();
+
+  // Gives `size_bytes` that are aligned for any fundamental type up to 8 bytes. Cost: an addition,
+  // or a block of the heap.
+  std::byte* Allocate(size_t size_bytes) {
+    const size_t rounded_bytes = (size_bytes + kAlignment - 1) & ~(kAlignment - 1);
+    if (rounded_bytes > left_bytes_) return AllocateFromNewBlock(rounded_bytes);
+    std::byte* const piece = next_;
+    next_ += rounded_bytes;
+    left_bytes_ -= rounded_bytes;
+    return piece;
+  }
+
+  // Of all blocks, which is what was charged.
+  size_t block_bytes() const { return total_bytes_; }
+
+ private:
+  static constexpr size_t kAlignment = 8;
+
+  std::byte* AllocateFromNewBlock(size_t size_bytes);
+  std::byte* NewBlock(size_t size_bytes);
+
+  const size_t new_block_bytes_;
+  MemoryBudget* const budget_;
+  std::byte* next_ = nullptr;
+  size_t left_bytes_ = 0;
+  size_t total_bytes_ = 0;
+  std::vector<std::unique_ptr<std::byte[]>> blocks_;
+};
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_ENGINE_LSM_ARENA_H_
