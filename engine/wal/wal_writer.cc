@@ -1,0 +1,198 @@
+#include "ioengine/engine/wal/wal_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "ioengine/engine/format/wal_frame.h"
+#include "ioengine/sched/check.h"
+#include "ioengine/sched/task_context.h"
+
+namespace ioengine {
+namespace {
+
+constexpr size_t kMaxZerosBytes = size_t{256} << 10;
+
+}  // namespace
+
+WalWriter::WalWriter(ShardIo& io, FileSystem& files, const WalStream& stream,
+                     const WalOptions& options, WalSink& sink, DmaBuffer zeros)
+    : io_(io),
+      stream_(stream),
+      options_(options),
+      sink_(sink),
+      maker_(files, stream, options, std::move(zeros), stats_),
+      pending_(options.max_pending_bytes),
+      slots_(options.max_frames_in_flight),
+      scope_(io.executor()) {}
+
+WalWriter::~WalWriter() { scope_.Cancel(); }
+
+Task<absl::StatusOr<std::unique_ptr<WalWriter>>> WalWriter::Create(ShardIo& io, FileSystem& files,
+                                                                   WalStream stream,
+                                                                   WalOptions options,
+                                                                   WalSink& sink) {
+  if (absl::Status valid = options.Validate(); !valid.ok()) co_return valid;
+  if (CurrentDeadlineNs() != TaskContext::kNoDeadline) {
+    co_return absl::FailedPreconditionError(
+        "a log is made by a task with a deadline, which would end the log's own tasks");
+  }
+  absl::StatusOr<DmaBuffer> zeros =
+      io.AllocateBuffer(std::min(options.segment_bytes, kMaxZerosBytes));
+  if (!zeros.ok()) co_return zeros.status();
+  std::memset(zeros->data(), 0, zeros->size_bytes());
+  std::unique_ptr<WalWriter> log(
+      new WalWriter(io, files, stream, options, sink, *std::move(zeros)));
+  if (absl::Status allocated = log->AllocateSlots(); !allocated.ok()) co_return allocated;
+  absl::StatusOr<std::unique_ptr<WalSegment>> first = co_await log->maker_.Make(0);
+  if (!first.ok()) co_return first.status();
+  log->Begin(*std::move(first));
+  co_return log;
+}
+
+absl::Status WalWriter::AllocateSlots() {
+  for (Slot& slot : slots_) {
+    absl::StatusOr<DmaBuffer> buffer = io_.AllocateBuffer(options_.max_frame_bytes);
+    if (!buffer.ok()) return buffer.status();
+    slot.buffer = *std::move(buffer);
+  }
+  return absl::OkStatus();
+}
+
+void WalWriter::Begin(std::unique_ptr<WalSegment> first) {
+  current_ = std::move(first);
+  current_->first_frame = 1;
+  live_.push_back({});
+  scope_.Spawn(Run());
+  scope_.Spawn(MakeSegments());
+}
+
+WalWriter::AdmitAwaiter WalWriter::Admit(size_t record_bytes) {
+  return AdmitAwaiter(*this, record_bytes);
+}
+
+WalWriter::ReachedAwaiter WalWriter::Reached(uint64_t record, Durability level) {
+  IOENGINE_CHECK(record <= last_record_, "a task waits for a record that was not appended");
+  return ReachedAwaiter(*this, record, level);
+}
+
+bool WalWriter::HasRoom(size_t record_bytes) const {
+  return PendingRecords::kHeadBytes + record_bytes <=
+         pending_.capacity_bytes() - pending_.used_bytes() - granted_bytes_;
+}
+
+// Why a record so large is not to be appended now; OK when it may be, or may wait.
+absl::Status WalWriter::Refusal(size_t record_bytes) const {
+  if (!poison_.ok()) return poison_;
+  if (closing_) return absl::UnavailableError("the log is closing");
+  if (record_bytes > max_record_bytes()) {
+    return absl::InvalidArgumentError(absl::StrCat("a record of ", record_bytes,
+                                                   " bytes is appended to a log that takes up to ",
+                                                   max_record_bytes()));
+  }
+  if (no_space_.ok() || next_ != nullptr) return absl::OkStatus();
+  const size_t left_bytes = options_.segment_bytes - current_->used_bytes;
+  const size_t needed_bytes = WalFrameBytes(pending_.fragment_bytes() + granted_bytes_ +
+                                            kWalFragmentHeadBytes + record_bytes);
+  return needed_bytes <= left_bytes ? absl::OkStatus() : no_space_;
+}
+
+// Lets those in for whom there is room, in their order.
+void WalWriter::GrantWaiting() {
+  while (AdmitAwaiter* const first = admitting_.front()) {
+    first->status_ = Refusal(first->record_bytes_);
+    if (first->status_.ok() && !HasRoom(first->record_bytes_)) break;
+    first->Unlink();
+    if (first->status_.ok()) {
+      granted_bytes_ += PendingRecords::kHeadBytes + first->record_bytes_;
+      first->granted_ = true;
+      granted_.PushBack(*first);
+    }
+    io_.executor().MakeRunnable(*first->task_);
+  }
+  // Room is made by what goes out.
+  if (!admitting_.empty()) wanted_record_ = last_record_;
+}
+
+uint64_t WalWriter::Append(std::span<const std::byte> head, std::span<const std::byte> body,
+                           Durability level) {
+  const size_t record_bytes = head.size() + body.size();
+  IOENGINE_CHECK(HasRoom(record_bytes), "a record is appended that was not admitted");
+  pending_.Push(head, body);
+  ++last_record_;
+  ++stats_.records;
+  stats_.record_bytes += record_bytes;
+  idle_due_ = false;
+  if (idle_timer_.armed()) io_.executor().CancelTimer(idle_timer_);
+  if (level != Durability::kMemory) {
+    Want(last_record_, level);
+  } else if (pending_.used_bytes() >= options_.memory_bytes) {
+    Want(last_record_, Durability::kWritten);
+  } else if (!memory_timer_.armed()) {
+    io_.executor().ArmTimer(memory_timer_,
+                            io_.executor().clock().NowNs() + options_.memory_delay_ns);
+  }
+  return last_record_;
+}
+
+void WalWriter::Want(uint64_t record, Durability level) {
+  wanted_record_ = std::max(wanted_record_, record);
+  if (level == Durability::kDurable) {
+    durable_wanted_record_ = std::max(durable_wanted_record_, record);
+  }
+  work_.Set();
+}
+
+uint64_t WalWriter::reached(Durability level) const {
+  if (level == Durability::kMemory) return last_record_;
+  return acknowledged_[level == Durability::kDurable ? 1 : 0];
+}
+
+Task<absl::Status> WalWriter::Sync() {
+  co_return co_await Reached(last_record_, Durability::kDurable);
+}
+
+Task<absl::Status> WalWriter::Close() {
+  IOENGINE_CHECK(!closing_, "a log is closed twice");
+  closing_ = true;
+  GrantWaiting();
+  absl::Status status = co_await Sync();
+  if (status.ok()) {
+    work_.Set();
+    co_await quiet_.Wait();
+    status = poison_;
+  }
+  // Not before: its tasks are what brings the log to rest.
+  scope_.Cancel();
+  next_.reset();
+  previous_.reset();
+  const absl::Status closed = co_await current_->file.Close();
+  if (status.ok()) status = closed;
+  co_return status;
+}
+
+WalStart WalWriter::StartAfter(uint64_t record) const {
+  for (const LiveSegment& segment : live_) {
+    const bool is_written_to =
+        segment.start.segment >= (previous_ != nullptr ? previous_ : current_)->number;
+    if (is_written_to || segment.last_record > record) return segment.start;
+  }
+  return live_.back().start;
+}
+
+Task<absl::Status> WalWriter::Release(uint64_t record) {
+  const Mutex::Guard guard = co_await releasing_.Lock();
+  const uint64_t first_kept = StartAfter(record).segment;
+  while (live_.front().start.segment < first_kept) {
+    if (!poison_.ok()) co_return poison_;
+    absl::Status released = co_await maker_.Release(live_.front().start.segment);
+    // An attempt that was given up may have removed it.
+    if (!released.ok() && !absl::IsNotFound(released)) co_return released;
+    live_.pop_front();
+    segment_work_.Set();
+  }
+  co_return absl::OkStatus();
+}
+
+}  // namespace ioengine
