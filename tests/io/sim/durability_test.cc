@@ -374,6 +374,18 @@ TEST(DurabilityTest, AFlushOfTheDevice) {
   EXPECT_EQ(After(program).size(), 9u);
 }
 
+TEST(DurabilityTest, ADsyncWriteMayBeCoveredByItsOwnFlushOfTheDevice) {
+  const auto program = [](DiskUser& user) {
+    const int f = user.Open("/f");
+    std::string data = Sectors("abc");
+    IoCommand command = DiskUser::Transfer(IoOpcode::kWrite, f, 0, data);
+    command.request.flags = kIoDsync;
+    EXPECT_EQ(user.disk().Run(command), static_cast<int32_t>(data.size()));
+  };
+  const SimDiskOptions options = {.fua = false, .flush_covers_device = true};
+  EXPECT_EQ(After(program, options), (Outcomes{"/f=abc"}));
+}
+
 // A write behind a cut within its page is not lost when the cut becomes durable after it.
 TEST(DurabilityTest, AFlushOfTheDeviceKeepsTheOrderWithinAPage) {
   const auto cut = [](DiskUser& user, int f) { user.Truncate(f, kSector); };
