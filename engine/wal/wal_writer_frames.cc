@@ -23,6 +23,8 @@ Task<> WalWriter::Run() {
 void WalWriter::Step() {
   if (memory_timer_.TakeFired()) wanted_record_ = last_record_;
   if (idle_timer_.TakeFired()) idle_due_ = true;
+  // Before the frames, which may wait for just that.
+  if (previous_ != nullptr && durable_.frame >= previous_->last_frame) previous_.reset();
   GrantWaiting();
   while (!pending_.empty() && framed_record_ < wanted_record_ &&
          frames_in_flight() < slots_.size() && HasSegmentFor(NextFrameBytes())) {
@@ -154,7 +156,6 @@ void WalWriter::OnWritten(uint64_t frame, const absl::Status& status) {
 
 // Begins a sync of what is written, if that is needed and none is under way.
 void WalWriter::StartSync() {
-  if (previous_ != nullptr && durable_.frame >= previous_->last_frame) previous_.reset();
   if (sync_running_) return;
   uint64_t due_frame = sync_due_frame_;
   // The segment before is to be closed.
