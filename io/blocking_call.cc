@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -151,23 +152,31 @@ int32_t List(const IoRequest& request, PathArguments& path, const std::atomic<bo
   return result;
 }
 
+// A directory, which cannot be opened for writing, takes no exclusive lock of the other kind.
+int32_t LockDirectory(int fd, IoLock lock) {
+  int operation = LOCK_UN;
+  if (lock == IoLock::kShared) operation = LOCK_SH;
+  if (lock == IoLock::kExclusive) operation = LOCK_EX;
+  return Result(::flock(fd, operation | LOCK_NB));
+}
+
+int32_t LockFile(int fd, IoLock lock) {
+  struct flock range {};
+  range.l_type = F_UNLCK;
+  if (lock == IoLock::kShared) range.l_type = F_RDLCK;
+  if (lock == IoLock::kExclusive) range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;  // from 0, for 0 bytes: all of the file, however long it becomes
+  return Result(::fcntl(fd, F_OFD_SETLK, &range));
+}
+
 // Locks of the open file description, which end with it: those of a process would end with the
 // close of any of its descriptors of the file.
 int32_t Lock(const IoRequest& request) {
-  struct flock lock {};
-  switch (static_cast<IoLock>(request.argument)) {
-    case IoLock::kNone:
-      lock.l_type = F_UNLCK;
-      break;
-    case IoLock::kShared:
-      lock.l_type = F_RDLCK;
-      break;
-    case IoLock::kExclusive:
-      lock.l_type = F_WRLCK;
-      break;
-  }
-  lock.l_whence = SEEK_SET;  // from 0, for 0 bytes: all of the file, however long it becomes
-  const int32_t result = Result(::fcntl(request.fd, F_OFD_SETLK, &lock));
+  struct stat stat {};
+  if (::fstat(request.fd, &stat) != 0) return -errno;
+  const auto lock = static_cast<IoLock>(request.argument);
+  const int32_t result =
+      S_ISDIR(stat.st_mode) ? LockDirectory(request.fd, lock) : LockFile(request.fd, lock);
   // EAGAIN would be tried again.
   return result == -EAGAIN || result == -EACCES ? -EBUSY : result;
 }

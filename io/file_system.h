@@ -90,7 +90,8 @@ class FileSystem {
   Task<absl::Status> SyncDirectory(std::string path = "",
                                    IoSite site = std::source_location::current()) const;
 
-  // Takes the root's advisory lock (DmaFile::Lock): who does so first has the directory.
+  // Takes the root's advisory lock (DmaFile::Lock): who does so first has the directory. (flock(2):
+  // a shared lock that could not become exclusive is gone.)
   Task<absl::Status> Lock(IoLock lock, IoSite site = std::source_location::current()) const;
 
   bool is_open() const { return root_.is_open(); }

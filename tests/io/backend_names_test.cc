@@ -305,6 +305,25 @@ TEST_P(BackendNamesTest, ALockBelongsToTheOpenFile) {
   CloseFd(second);
 }
 
+TEST_P(BackendNamesTest, ADirectoryHasALockToo) {
+  const auto lock = [&](int fd, IoLock kind) {
+    IoCommand command = Driver::OnFd(IoOpcode::kLock, fd);
+    command.request.argument = static_cast<uint8_t>(kind);
+    return driver_.Run(std::move(command));
+  };
+  const int first = OpenBeneath(".", O_RDONLY | O_DIRECTORY);
+  const int second = OpenBeneath(".", O_RDONLY | O_DIRECTORY);
+  EXPECT_EQ(lock(first, IoLock::kExclusive), 0);
+  EXPECT_EQ(lock(second, IoLock::kExclusive), -EBUSY);
+  EXPECT_EQ(lock(second, IoLock::kShared), -EBUSY);
+  EXPECT_EQ(lock(first, IoLock::kNone), 0);
+  EXPECT_EQ(lock(second, IoLock::kShared), 0);
+  EXPECT_EQ(lock(first, IoLock::kShared), 0);
+  CloseFd(first);
+  EXPECT_EQ(lock(second, IoLock::kExclusive), 0);
+  CloseFd(second);
+}
+
 TEST_P(BackendNamesTest, AnExtentHintIsTakenOrNotKnown) {
   const int fd = NewFile("x", "");
   const int32_t result = OnRange(IoOpcode::kExtentHint, fd, 0, 1 << 20);
