@@ -124,6 +124,10 @@ Task<absl::Status> WalReplay::ReadFrames() {
     }
     absl::Status taken = Take(**found);
     if (!taken.ok()) co_return taken;
+    // What a seal counts was durable before it.
+    if (!seal_.has_value()) {
+      tail_.Add((*found)->header, segment_, offset_bytes_, (*found)->frame.size());
+    }
     offset_bytes_ += (*found)->frame.size();
   }
   co_return absl::OkStatus();
@@ -204,6 +208,10 @@ Task<absl::Status> WalReplay::MakeDurable() {
   if (IsCanary("wal-no-recovery-sync")) co_return absl::OkStatus();
   reader_.reset();
   ahead_.reset();
+  if (!IsCanary("wal-tail-not-rewritten")) {
+    absl::Status rewritten = co_await tail_.Rewrite(io_, files_, stream_, options_.read_bytes);
+    if (!rewritten.ok()) co_return rewritten;
+  }
   for (const uint64_t number : present_) {
     const DmaFileOptions read_only;
     absl::StatusOr<DmaFile> file =

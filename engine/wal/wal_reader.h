@@ -49,7 +49,8 @@ struct WalEnd {
 // came late) does not count.
 //
 // What was read, and the names of its segments, are durable before this returns: whoever serves it
-// then serves nothing that a power cut could take back. What the visitor was given counts only if
+// then serves nothing that a power cut could take back. (Frames that no later one says are durable
+// are written again for that: see WalTail.) What the visitor was given counts only if
 // the result is good.
 //
 // Errors: DataLoss: frames are missing or damaged that had been durable, or that the seal

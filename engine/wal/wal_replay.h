@@ -17,6 +17,7 @@
 #include "ioengine/engine/wal/segment_reader.h"
 #include "ioengine/engine/wal/wal_reader.h"
 #include "ioengine/engine/wal/wal_stream.h"
+#include "ioengine/engine/wal/wal_tail.h"
 #include "ioengine/io/file_system.h"
 #include "ioengine/io/shard_io.h"
 #include "ioengine/sched/task.h"
@@ -83,6 +84,7 @@ class WalReplay {
   uint64_t next_frame_;
   uint64_t last_hash_;
   RecordAssembler records_;
+  WalTail tail_;
   WalEnd end_;
 };
 
