@@ -1,0 +1,148 @@
+// ShardStore: the part of a database that one shard owns.
+//
+//   auto store = co_await ShardStore::Open(shard, {.directory = "/data/db"});
+//   auto written = co_await (*store)->Put("key", "value");            // survives a power cut now
+//   auto value = co_await (*store)->Get("key");                       // optional<string>
+//   absl::Status closed = co_await (*store)->Close();
+#ifndef IOENGINE_ENGINE_SHARD_STORE_H_
+#define IOENGINE_ENGINE_SHARD_STORE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ioengine/engine/format/sequence.h"
+#include "ioengine/engine/lsm/memtable.h"
+#include "ioengine/engine/root_file.h"
+#include "ioengine/engine/shard.h"
+#include "ioengine/engine/store_iterator.h"
+#include "ioengine/engine/store_options.h"
+#include "ioengine/engine/wal/durability.h"
+#include "ioengine/engine/wal/wal_writer.h"
+#include "ioengine/engine/write_batch.h"
+#include "ioengine/io/file_system.h"
+#include "ioengine/sched/event.h"
+#include "ioengine/sched/task.h"
+
+namespace ioengine {
+
+struct WriteResult {
+  Sequence sequence;
+  Durability reached = Durability::kMemory;
+};
+
+struct StoreStats {
+  uint64_t writes = 0;         // acknowledged
+  uint64_t failed_writes = 0;  // their outcome is not known, or they were refused
+  uint64_t reads = 0;          // keys
+  uint64_t recovered_records = 0;
+  size_t memtable_bytes = 0;
+};
+
+// A write becomes visible when it has reached the level that was asked for, and not before; writes
+// of one level become visible in the order of their calls. The first write or sync of the log that
+// fails ends writing: that write and all later ones get its error, what they wrote is not seen,
+// and reads go on. Whether it survives is known when the database is opened again.
+//
+// Shard: the one that opened it, for every call.
+// Ownership: keys and values are borrowed until the call's task has ended. A task that is destroyed
+// before leaves its write to go on, with an outcome that nobody is told.
+// Errors: Unavailable while and after it closes; ResourceExhausted when memory is full; of reads,
+// DataLoss when what they need is damaged.
+class ShardStore final : private WalSink {
+ public:
+  // Opens a database, or makes one. Replays its log; what was replayed is durable before this
+  // returns. Errors: NotFound; Unavailable, when another process or store has it open;
+  // PermissionDenied, when it is not ours alone; FailedPrecondition, of a newer format; DataLoss,
+  // when what was durable is damaged; those of the file system, after which it can be tried again.
+  static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> Open(Shard& shard, StoreOptions options);
+  ShardStore(const ShardStore&) = delete;
+  ShardStore& operator=(const ShardStore&) = delete;
+  // Close it first: otherwise what was not durable may be lost, as when the process is killed.
+  ~ShardStore();
+
+  Task<absl::StatusOr<WriteResult>> Put(std::string_view key, std::string_view value,
+                                        Durability durability = Durability::kDurable);
+  Task<absl::StatusOr<WriteResult>> Delete(std::string_view key,
+                                           Durability durability = Durability::kDurable);
+  // All of it or nothing, also after a crash.
+  Task<absl::StatusOr<WriteResult>> Write(const WriteBatch& batch,
+                                          Durability durability = Durability::kDurable);
+
+  // The value; nullopt when the key has none. Without a snapshot: of now.
+  Task<absl::StatusOr<std::optional<std::string>>> Get(
+      std::string_view key, std::optional<Snapshot> snapshot = std::nullopt);
+  // Result i is that of keys[i]; all of one moment.
+  Task<absl::StatusOr<std::vector<std::optional<std::string>>>> MultiGet(
+      std::vector<std::string_view> keys, std::optional<Snapshot> snapshot = std::nullopt);
+
+  // The keys in order, at one moment.
+  Task<absl::StatusOr<std::unique_ptr<StoreIterator>>> Scan(ScanOptions options = {});
+
+  // Waits for the writes before it that are on their way to the log.
+  Task<absl::StatusOr<Snapshot>> TakeSnapshot();
+
+  // Makes all writes that were acknowledged durable.
+  Task<absl::Status> Sync();
+
+  // Waits for writes on their way, makes all durable, and closes the files.
+  Task<absl::Status> Close();
+
+  // The first failure of the log; ok while it takes writes.
+  const absl::Status& write_status() const { return failed_; }
+  const StoreStats& stats();
+  const RootState& root() const { return root_->state(); }
+  // Unavailable once it is closed.
+  absl::Status MayRead() const;
+
+ private:
+  friend class StoreOpener;
+
+  // A change that is in the log's hands, and not visible yet.
+  struct Pending {
+    uint64_t record;
+    Sequence sequence;
+    Memtable::Entry* entry;
+  };
+
+  ShardStore(Shard& shard, StoreOptions options, FileSystem files)
+      : shard_(shard), options_(std::move(options)), files_(std::move(files)) {}
+
+  void OnReached(Durability level, uint64_t record) override;
+  void OnFailed(const absl::Status& status) override;
+
+  absl::Status MayWrite(const WriteBatch& batch) const;
+  void Stage(const WriteBatch& batch, Sequence sequence, uint64_t record, Durability durability);
+  std::deque<Pending>& PendingOf(Durability level) {
+    return level == Durability::kDurable ? pending_durable_ : pending_written_;
+  }
+  Sequence OldestPending() const;
+
+  Shard& shard_;
+  const StoreOptions options_;
+  FileSystem files_;
+  std::unique_ptr<RootFile> root_;
+  std::unique_ptr<Memtable> memtable_;
+  std::unique_ptr<WalWriter> wal_;
+
+  Sequence last_;  // of the newest write
+  // In the order of their records.
+  std::deque<Pending> pending_written_;
+  std::deque<Pending> pending_durable_;
+  Event published_;  // by whoever waits for pending writes
+  absl::Status failed_;
+  bool closing_ = false;
+  StoreStats stats_;
+};
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_ENGINE_SHARD_STORE_H_

@@ -1,0 +1,17 @@
+#include "ioengine/engine/store_options.h"
+
+namespace ioengine {
+
+absl::Status StoreOptions::Validate() const {
+  if (directory.empty()) {
+    return absl::InvalidArgumentError("StoreOptions::directory is empty: name the database's");
+  }
+  if (memtable_bytes == 0) {
+    return absl::InvalidArgumentError(
+        "StoreOptions::memtable_bytes is 0: nothing could be written");
+  }
+  if (absl::Status status = wal_read.Validate(); !status.ok()) return status;
+  return wal.Validate();
+}
+
+}  // namespace ioengine
