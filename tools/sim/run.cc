@@ -1,0 +1,139 @@
+#include "ioengine/tools/sim/run.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ioengine/tools/sim/world.h"
+
+namespace ioengine::sim {
+namespace {
+
+// Turns until the end of a life: often in the middle of opening, often later.
+uint64_t TurnsOfALife(Random& random) {
+  static constexpr uint64_t kMost[] = {30, 100, 300, 1000, 4000};
+  return random.Below(kMost[random.Below(std::size(kMost))]);
+}
+
+// What goes wrong in the next life.
+void ChooseFaults(World& world) {
+  SimFaults& faults = world.simulation.disk().faults();
+  Random& random = world.simulation.random();
+  faults.Clear();
+  world.hostile = false;
+  if (!world.options.faults) return;
+  SimFaultRates rates;
+  if (random.OneIn(2)) {
+    rates[SimFault::kShortTransfer] = 10'000;
+    rates[SimFault::kInterrupted] = 10'000;
+    rates[SimFault::kTryAgain] = 10'000;
+    rates[SimFault::kSlow] = 5'000;
+  }
+  faults.SetRates(rates);
+  if (!random.OneIn(4)) return;
+  static constexpr SimFault kHostile[] = {SimFault::kError, SimFault::kSyncDropsData,
+                                          SimFault::kSyncKeepsData, SimFault::kNoSpace,
+                                          SimFault::kRefused};
+  SimFaultRule rule = {.fault = kHostile[random.Below(std::size(kHostile))]};
+  static constexpr IoOpcode kOpcodes[] = {IoOpcode::kWrite, IoOpcode::kFdatasync, IoOpcode::kWrite,
+                                          IoOpcode::kFsync};
+  if (rule.fault == SimFault::kError) rule.opcode = kOpcodes[random.Below(std::size(kOpcodes))];
+  rule.skip = random.Below(60);
+  rule.times = 1 + random.Below(3);
+  world.hostile = true;
+  faults.Add(rule);
+}
+
+// A bit of a file changes while nobody looks. After a clean end only: of a log that was cut off,
+// the last frame may be damaged without a later one to tell.
+void Damage(World& world) {
+  Random& random = world.simulation.random();
+  if (!world.options.faults || world.ending != Ending::kClean || !random.OneIn(5)) return;
+  SimDisk& disk = world.simulation.disk();
+  // Streams are numbered from 1, their segments from 0.
+  const std::string path = random.OneIn(8)
+                               ? std::string("/db/ROOT")
+                               : absl::StrCat("/db/W-", 1 + random.Below(20), "-", random.Below(4));
+  const auto contents = disk.Contents(path);
+  if (!contents.has_value() || contents->empty()) return;
+  world.damaged |=
+      disk.FlipBit(path, random.Below(contents->size()), static_cast<unsigned>(random.Below(8)));
+}
+
+void PlanEnd(World& world) {
+  Random& random = world.simulation.random();
+  world.life_operations = 1 + random.Below(100);
+  const uint64_t choice = random.Below(10);
+  if (choice < 6) world.simulation.CutPowerAfter(TurnsOfALife(random));
+  if (choice >= 6 && choice < 8) world.simulation.KillAfter(TurnsOfALife(random));
+}
+
+void NoteEnd(World& world, const SimulationResult& ended) {
+  switch (ended.end) {
+    case SimulationEnd::kPowerCut:
+      ++world.result.power_cuts;
+      world.ending = std::max(world.ending, Ending::kPowerCut);
+      return;
+    case SimulationEnd::kKilled:
+      ++world.result.kills;
+      world.ending = std::max(world.ending, Ending::kKill);
+      return;
+    case SimulationEnd::kFinished:
+      if (!ended.status.ok()) world.oracle.Complain(ended.message);
+      return;
+    default:
+      world.oracle.Complain(ended.message);
+  }
+}
+
+}  // namespace
+
+Shape ShapeOf(const RunOptions& options) {
+  Random random(options.seed * 0x9e37'79b9 + 17);
+  Shape shape;
+  shape.store.directory = "/db";
+  shape.store.database = MakeUuid(random.Next(), random.Next());
+  WalOptions& wal = shape.store.wal;
+  wal.segment_bytes = size_t{16384} << random.Below(5);
+  wal.max_frame_bytes = std::min(size_t{4096} << random.Below(5), wal.segment_bytes);
+  wal.max_frames_in_flight = 1 + random.Below(4);
+  wal.sync = random.OneIn(2) ? WalSync::kDsync : WalSync::kFlush;
+  wal.pooled_segments = 1 + random.Below(3);
+  wal.max_pending_bytes = size_t{256} << 10;
+  shape.store.wal_read.read_bytes = size_t{4096} << random.Below(5);
+  shape.store.wal_read.reads_in_flight = 2 + random.Below(3);
+  shape.keys = 1 + random.Below(random.OneIn(2) ? 8 : 60);
+  shape.clients = 1 + random.Below(8);
+  shape.most_value_bytes = size_t{1} << (3 + random.Below(13));
+  shape.durable_percent = random.OneIn(3) ? 100 : random.Below(100);
+  shape.written_percent = random.Below(101 - shape.durable_percent);
+
+  SimulationOptions& simulation = shape.simulation;
+  simulation.seed = options.seed;
+  simulation.disk.fua = random.OneIn(2);
+  simulation.disk.names_in_order = random.OneIn(2);
+  simulation.disk.flush_covers_device = random.OneIn(2);
+  simulation.buffer_pool_bytes = size_t{4} << 20;
+  simulation.max_open_files = 128;
+  return shape;
+}
+
+RunResult RunSeed(const RunOptions& options) {
+  World world(options);
+  world.simulation.disk().MakeDirectories("/db");
+  while (world.result.operations < options.operations && !world.over &&
+         world.oracle.complaint().empty()) {
+    Damage(world);
+    ChooseFaults(world);
+    PlanEnd(world);
+    NoteEnd(world, world.simulation.Run(Live, &world));
+  }
+  world.result.acknowledged = world.oracle.acknowledged();
+  world.result.complaint = world.oracle.complaint();
+  world.result.trace_hash = world.simulation.trace().hash();
+  if (!world.result.complaint.empty()) world.result.trace = world.simulation.trace().ToString();
+  return world.result;
+}
+
+}  // namespace ioengine::sim
