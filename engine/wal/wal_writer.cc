@@ -150,6 +150,8 @@ uint64_t WalWriter::reached(Durability level) const {
 }
 
 Task<absl::Status> WalWriter::Sync() {
+  // Also where all that was appended is durable: whoever asks is about to rely on the log.
+  if (!poison_.ok()) co_return poison_;
   co_return co_await Reached(last_record_, Durability::kDurable);
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/coding.h"
+#include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
 
@@ -127,6 +128,19 @@ Task<absl::Status> WriteStream(Shard& shard, FileSystem& files, WalWorld* world)
   co_return appended;
 }
 
+// Small ones of all kinds.
+WalOptions RandomOptions(WalOptions options, Random& random) {
+  options.max_frame_bytes = kWalPageBytes << random.Below(3);
+  options.segment_bytes = options.max_frame_bytes * (1 + random.Below(8));
+  options.max_frames_in_flight = 1 + random.Below(5);
+  options.max_pending_bytes = kWalPageBytes << random.Below(4);
+  options.memory_delay_ns = random.Below(300'000);
+  options.memory_bytes = random.Below(8'000);
+  options.idle_ns = random.Below(1'000'000);
+  options.pooled_segments = random.Below(3);
+  return options;
+}
+
 }  // namespace
 
 Task<absl::Status> ReplayStream(ShardIo& io, FileSystem& files, WalLedger* ledger, WalEnd* end) {
@@ -166,8 +180,8 @@ uint64_t CutsUntilBroken(const WalWorld& like, const SimulationOptions& options,
     seeded.seed = seed;
     Simulation simulation(seeded);
     WalWorld world;
-    world.options = like.options;
-    world.appenders = like.appenders;
+    world.options = RandomOptions(like.options, simulation.random());
+    world.appenders = 1 + static_cast<int>(simulation.random().Below(like.appenders));
     world.usual_record_bytes = like.usual_record_bytes;
     world.kill_one_in = like.kill_one_in;
     world.kill = [&simulation] { simulation.Kill(); };
