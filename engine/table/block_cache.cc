@@ -1,0 +1,247 @@
+#include "ioengine/engine/table/block_cache.h"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "ioengine/sched/canary.h"
+#include "ioengine/sched/check.h"
+
+namespace ioengine {
+namespace {
+
+constexpr uint8_t kMostReuse = 3;
+
+size_t BufferBytes(const BlockHandle& handle) {
+  return std::bit_ceil(size_t{handle.pages}) * kBlockPageBytes;
+}
+
+}  // namespace
+
+struct BlockCache::Frame : ListLink {
+  enum class State : uint8_t { kLoading, kReady, kFailed };
+
+  FrameKey key;
+  BlockHandle handle;
+  size_t bytes = 0;  // of the buffer
+  DmaBuffer buffer;
+  Block block;
+  State state = State::kLoading;
+  bool in_main = false;
+  uint8_t reuse = 0;
+  size_t pins = 0;
+  absl::Status status;
+  Event loaded;
+};
+
+void BlockCache::Pin::Release() {
+  if (frame_ != nullptr) std::exchange(cache_, nullptr)->Unpin(*std::exchange(frame_, nullptr));
+}
+
+std::span<const std::byte> BlockCache::Pin::bytes() const {
+  return frame_->buffer.bytes().first(frame_->handle.size_bytes());
+}
+
+const Block& BlockCache::Pin::block() const { return frame_->block; }
+
+BlockCache::BlockCache(ShardIo& io, BlockCacheOptions options)
+    : io_(io),
+      options_(options),
+      ghosts_(options.capacity_bytes / kBlockPageBytes),
+      loads_(io.executor()) {}
+
+BlockCache::~BlockCache() {
+  loads_.Cancel();
+  IOENGINE_CHECK(pinned_bytes_ == 0, "a BlockCache is destroyed while blocks of it are pinned");
+}
+
+Task<absl::StatusOr<BlockCache::Pin>> BlockCache::Read(std::shared_ptr<const TableFile> file,
+                                                       BlockHandle handle, BlockKind kind) {
+  const auto found = frames_.find(FrameKey{file->id, handle.offset_bytes});
+  Frame* frame = nullptr;
+  if (found != frames_.end()) {
+    frame = found->second.get();
+    ++stats_.hits;
+    if (frame->reuse < kMostReuse) ++frame->reuse;
+  } else {
+    const absl::StatusOr<Frame*> started = StartLoad(file, handle, kind);
+    if (!started.ok()) co_return file->At(handle, started.status());
+    frame = *started;
+  }
+  absl::StatusOr<Pin> pin = PinFrame(*frame);
+  if (!pin.ok()) co_return file->At(handle, pin.status());
+  if (frame->state == Frame::State::kLoading && !IsCanary("cache-use-while-loading")) {
+    co_await frame->loaded.Wait();
+  }
+  if (frame->state == Frame::State::kFailed) co_return frame->status;
+  co_return pin;
+}
+
+BlockCache::Pin BlockCache::TryRead(const TableFile& file, const BlockHandle& handle) {
+  const auto found = frames_.find(FrameKey{file.id, handle.offset_bytes});
+  if (found == frames_.end() || found->second->state != Frame::State::kReady) return {};
+  absl::StatusOr<Pin> pin = PinFrame(*found->second);
+  if (!pin.ok()) return {};
+  ++stats_.hits;
+  if (found->second->reuse < kMostReuse) ++found->second->reuse;
+  return *std::move(pin);
+}
+
+absl::StatusOr<BlockCache::Frame*> BlockCache::StartLoad(
+    const std::shared_ptr<const TableFile>& file, BlockHandle handle, BlockKind kind) {
+  const size_t bytes = BufferBytes(handle);
+  if (pinned_bytes_ + bytes > options_.max_pinned_bytes) {
+    ++stats_.full;
+    return absl::ResourceExhaustedError(
+        absl::StrCat("too much of the block cache is pinned: ", pinned_bytes_, " bytes of at most ",
+                     options_.max_pinned_bytes));
+  }
+  absl::StatusOr<DmaBuffer> buffer = TakeBuffer(bytes);
+  if (!buffer.ok()) return buffer.status();
+  auto frame = std::make_unique<Frame>();
+  frame->key = {file->id, handle.offset_bytes};
+  frame->handle = handle;
+  frame->bytes = bytes;
+  frame->buffer = *std::move(buffer);
+  frame->in_main = ghosts_.Contains(GhostHash(frame->key));
+  Frame* const loading = frame.get();
+  (loading->in_main ? main_ : small_).PushBack(*loading);
+  (loading->in_main ? main_bytes_ : small_bytes_) += bytes;
+  ++stats_.misses;
+  frames_[loading->key] = std::move(frame);
+  loads_.Spawn(Load(this, loading, file, kind));
+  return loading;
+}
+
+Task<> BlockCache::Load(BlockCache* cache, Frame* frame, std::shared_ptr<const TableFile> file,
+                        BlockKind kind) {
+  const absl::StatusOr<size_t> read = co_await file->file.Read(
+      frame->handle.offset_bytes, frame->buffer, frame->handle.size_bytes());
+  absl::Status status = read.status();
+  if (read.ok() && *read != frame->handle.size_bytes()) {
+    status = absl::DataLossError("the file ends before it");
+  }
+  if (status.ok()) status = cache->CheckLoaded(*frame, *file, kind);
+  if (absl::IsDataLoss(status)) ++cache->stats_.damaged;
+  frame->status = file->At(frame->handle, status);
+  frame->state = status.ok() ? Frame::State::kReady : Frame::State::kFailed;
+  frame->loaded.Set();
+  if (status.ok()) co_return;
+  std::unique_ptr<Frame> failed = cache->Detach(*frame);
+  if (frame->pins > 0) cache->failed_[frame] = std::move(failed);
+}
+
+absl::Status BlockCache::CheckLoaded(Frame& frame, const TableFile& file, BlockKind kind) const {
+  const std::span<const std::byte> bytes = frame.buffer.bytes().first(frame.handle.size_bytes());
+  absl::Status status = CheckBlock(bytes, kind, file.seed, frame.handle.offset_bytes);
+  if (!status.ok() || (kind != BlockKind::kData && kind != BlockKind::kIndex)) return status;
+  const absl::StatusOr<Block> block = Block::Parse(bytes);
+  if (block.ok()) frame.block = *block;
+  return block.status();
+}
+
+absl::StatusOr<DmaBuffer> BlockCache::TakeBuffer(size_t size_bytes) {
+  while (used_bytes() + size_bytes > options_.capacity_bytes) {
+    if (!EvictOne()) {
+      ++stats_.full;
+      return absl::ResourceExhaustedError(
+          absl::StrCat("all ", used_bytes(), " bytes of the block cache are in use"));
+    }
+  }
+  // The shard's buffers may be used up by others, or be in pieces.
+  for (;;) {
+    absl::StatusOr<DmaBuffer> buffer = io_.AllocateBuffer(size_bytes);
+    if (buffer.ok()) return buffer;
+    if (!EvictOne()) {
+      ++stats_.full;
+      return buffer.status();
+    }
+  }
+}
+
+absl::StatusOr<BlockCache::Pin> BlockCache::PinFrame(Frame& frame) {
+  if (frame.pins == 0) {
+    if (pinned_bytes_ + frame.bytes > options_.max_pinned_bytes) {
+      ++stats_.full;
+      return absl::ResourceExhaustedError(
+          absl::StrCat("too much of the block cache is pinned: ", pinned_bytes_,
+                       " bytes of at most ", options_.max_pinned_bytes));
+    }
+    pinned_bytes_ += frame.bytes;
+  }
+  ++frame.pins;
+  return Pin(*this, frame);
+}
+
+void BlockCache::Unpin(Frame& frame) {
+  if (--frame.pins > 0) return;
+  pinned_bytes_ -= frame.bytes;
+  if (frame.state == Frame::State::kFailed) failed_.erase(&frame);
+}
+
+uint64_t BlockCache::GhostHash(const FrameKey& key) {
+  return (key.file_id * 0x9e37'79b9'7f4a'7c15) ^ key.offset_bytes;
+}
+
+bool BlockCache::EvictOne() {
+  const bool small_first = small_bytes_ * 10 >= options_.capacity_bytes;
+  if (small_first) return EvictFromSmall() || EvictFromMain();
+  return EvictFromMain() || EvictFromSmall();
+}
+
+bool BlockCache::EvictFromSmall() {
+  // Each of the queue once: what is pinned or being read is passed over.
+  for (size_t left = frames_.size(); left > 0 && !small_.empty(); --left) {
+    Frame& frame = *small_.front();
+    frame.Unlink();
+    if (frame.state == Frame::State::kReady && frame.reuse > 0) {
+      small_bytes_ -= frame.bytes;
+      main_bytes_ += frame.bytes;
+      frame.in_main = true;
+      frame.reuse = 0;
+      main_.PushBack(frame);
+      continue;
+    }
+    small_.PushBack(frame);
+    if (frame.state != Frame::State::kReady || frame.pins > 0) continue;
+    ghosts_.Push(GhostHash(frame.key));
+    Remove(frame);
+    return true;
+  }
+  return false;
+}
+
+bool BlockCache::EvictFromMain() {
+  // After so many rounds nothing is left that was read again.
+  for (size_t left = (kMostReuse + 1) * frames_.size(); left > 0 && !main_.empty(); --left) {
+    Frame& frame = *main_.front();
+    frame.Unlink();
+    main_.PushBack(frame);
+    if (frame.reuse > 0) {
+      --frame.reuse;
+      continue;
+    }
+    if (frame.state != Frame::State::kReady || frame.pins > 0) continue;
+    Remove(frame);
+    return true;
+  }
+  return false;
+}
+
+void BlockCache::Remove(Frame& frame) {
+  IOENGINE_CHECK(frame.pins == 0, "a block is evicted while it is pinned");
+  ++stats_.evictions;
+  Detach(frame);
+}
+
+std::unique_ptr<BlockCache::Frame> BlockCache::Detach(Frame& frame) {
+  (frame.in_main ? main_bytes_ : small_bytes_) -= frame.bytes;
+  frame.Unlink();
+  const auto at = frames_.find(frame.key);
+  std::unique_ptr<Frame> detached = std::move(at->second);
+  frames_.erase(at);
+  return detached;
+}
+
+}  // namespace ioengine
