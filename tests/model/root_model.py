@@ -14,7 +14,8 @@ from explorer import Violation
 class State(NamedTuple):
     slots: tuple
     phase: str = "up"  # first, second: committing, its first or second slot is not durable;
-    # read, complete, sync: opening; lost: opening failed with DataLoss
+    # failed: a write failed, and there are no more commits; read, complete, sync: opening;
+    # lost: opening failed with DataLoss
     state: tuple = (1, 0, 1)  # in force, as the process knows it
     next: tuple | None = None  # being committed
     writing: tuple | None = None  # (slot, value) under way
@@ -24,6 +25,7 @@ class State(NamedTuple):
     numbers: int = 1
     floor: int = 1  # the state that must not be gone back from
     rotten: bool = False
+    failures: int = 1  # still to come
     commits: int = 0  # still to come
     crashes: int = 0
 
@@ -42,6 +44,7 @@ class RootModel:
         "root-served-from-cache": "opening does not make durable what it read",
         "root-completed-before-synced": "opening makes durable what it read only after it has "
                                         "completed the pair",
+        "root-failure-ignored": "a change counts although a write of its slots failed",
         "root-no-fence": "opening does not wait for the killed process's write to end",
     }
     redundant = {
@@ -88,16 +91,26 @@ class RootModel:
 
     def finish_write(self, s):
         slot, value = s.writing
+        if s.phase != "complete" and s.failures:
+            landed = write(s.slots[slot], value)
+            for slots in (s.slots, replaced(s.slots, slot, landed)):
+                after = s._replace(slots=slots, writing=None, failures=0)
+                if "root-failure-ignored" in self.broken:
+                    after = self.after_write(after, slot, value)
+                else:
+                    after = after._replace(phase="failed", next=None)
+                yield f"!write of slot {slot} fails", after
         durable = "root-without-sync" not in self.broken
         block = (value,) if durable else write(s.slots[slot], value)
         s = s._replace(slots=replaced(s.slots, slot, block), writing=None)
+        yield f"write of slot {slot} completes", self.after_write(s, slot, value)
+
+    def after_write(self, s, slot, value):
         if s.phase == "complete":
-            after = s
-        elif s.phase == "first" and not self.one_copy:
-            after = s._replace(phase="second", writing=(slot + 1, value))
-        else:
-            after = s._replace(phase="up", state=value, next=None, floor=value[2])
-        yield f"write of slot {slot} completes", after
+            return s
+        if s.phase == "first" and not self.one_copy:
+            return s._replace(phase="second", writing=(slot + 1, value))
+        return s._replace(phase="up", state=value, next=None, floor=value[2])
 
     # Opening.
 
