@@ -41,6 +41,10 @@ std::string Describe(const ShardInfo& shard) {
                   " bytes of calls to others, ", shard.max_bytes_in_flight,
                   " bytes of I/O in flight, ", shard.max_background_bytes,
                   " of them of the background");
+  if (shard.slow_io_ns > 0) {
+    absl::StrAppend(&text, "\n  I/O that takes longer than ", shard.slow_io_ns / 1000,
+                    " us is reported");
+  }
   absl::StrAppend(&text, "\n  classes:");
   for (const TaskQueueOptions& one : shard.classes) {
     absl::StrAppend(&text, " ", one.name, " (", one.shares, " shares");
@@ -53,6 +57,18 @@ std::string Describe(const ShardInfo& shard) {
     absl::StrAppend(&text, "\n  without ", one.feature, ": ", one.reason, "; ", one.consequence);
   }
   return text;
+}
+
+absl::Status ValidateSlowIo(const SlowIoOptions& slow_io) {
+  const bool wanted = slow_io.threshold_ns != 0;
+  if (wanted != (slow_io.report != nullptr)) {
+    return absl::InvalidArgumentError(
+        "RuntimeOptions::slow_io: give threshold_ns and report, or neither");
+  }
+  if (wanted && slow_io.max_reports_per_minute == 0) {
+    return OutOfRange("slow_io.max_reports_per_minute", 0, 1, UINT32_MAX);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -99,7 +115,7 @@ absl::Status RuntimeOptions::Validate() const {
     return OutOfRange("timer_batch_us", timer_batch_us, 0, kMaxSpinUs);
   }
   if (idle_spin_us > kMaxSpinUs) return OutOfRange("idle_spin_us", idle_spin_us, 0, kMaxSpinUs);
-  return absl::OkStatus();
+  return ValidateSlowIo(slow_io);
 }
 
 RuntimeOptions RuntimeOptions::WithDeviceBounds() const {

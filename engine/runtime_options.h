@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "ioengine/io/backend.h"
 #include "ioengine/io/device_profile.h"
+#include "ioengine/io/io_stats.h"
 #include "ioengine/io/make_backend.h"
 #include "ioengine/numa/placement.h"
 #include "ioengine/sched/stall.h"
@@ -92,6 +93,10 @@ struct RuntimeOptions {
   // Tasks that keep a shard for too long are reported, on that shard. Default: none.
   StallOptions stall = {};
 
+  // Operations that take long are reported, each on its shard, with what they waited for. Default:
+  // none. Each shard has a copy of `report` and a limit of its own; several may report at once.
+  SlowIoOptions slow_io = {};
+
   // What the device gives that the shards' files are on, as `ioengine-bench probe` found out
   // (DeviceProfile::ReadFile). Of queue_depth, max_bytes_in_flight and max_background_bytes those
   // that have their default become what is of use on that device.
@@ -116,6 +121,7 @@ struct ShardInfo {
   size_t queue_depth = 0;
   size_t max_bytes_in_flight = 0;
   size_t max_background_bytes = 0;
+  uint64_t slow_io_ns = 0;  // operations that take longer are reported; 0: none
   size_t max_open_files = 0;
   size_t inbox_capacity = 0;
   size_t mesh_ring_capacity = 0;  // messages on their way from each other shard

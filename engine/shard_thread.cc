@@ -224,13 +224,15 @@ absl::Status ShardThread::SetUp() {
               ShardIoOptions{.queue_depth = options_.queue_depth,
                              .max_bytes_in_flight = options_.max_bytes_in_flight,
                              .max_background_bytes = options_.max_background_bytes,
-                             .max_open_files = options_.max_open_files});
+                             .max_open_files = options_.max_open_files,
+                             .slow_io = options_.slow_io});
   shard_.emplace(*executor_, *io_, mesh_);
   mesh_.Attach(*executor_);
   info_.backend = backend_->info();
   info_.queue_depth = io_->queue().depth();
   info_.max_bytes_in_flight = options_.max_bytes_in_flight;
   info_.max_background_bytes = options_.max_background_bytes;
+  info_.slow_io_ns = options_.slow_io.threshold_ns;
   info_.max_open_files = io_->files().capacity();
   info_.inbox_capacity = options_.inbox_capacity;
   info_.mesh_ring_bytes = mesh_.ring_bytes();

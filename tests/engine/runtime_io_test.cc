@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ioengine/engine/runtime.h"
 #include "ioengine/io/dma_file.h"
@@ -28,6 +29,9 @@
 
 namespace ioengine {
 namespace {
+
+using testing::HasSubstr;
+using testing::Not;
 
 constexpr size_t kPage = 4096;
 constexpr int kPages = 64;
@@ -97,6 +101,41 @@ TEST(RuntimeIoTest, EveryShardWritesReadsAndVerifies) {
                                        .idle_spin_us = spin_us});
     WorkOnEveryShard(*runtime, directory, 0);
   }
+}
+
+// What each shard was told of slow operations.
+struct Told {
+  std::atomic<int> reports{0};
+  std::atomic<int> with_site_and_class{0};
+};
+
+TEST(RuntimeIoTest, SlowOperationsAreReported) {
+  const TestDirectory directory;
+  for (const uint64_t threshold_ns : {uint64_t{1}, uint64_t{3'600'000'000'000}}) {
+    Told told;
+    const auto report = [&told](const SlowIo& slow) {
+      ++told.reports;
+      if (slow.site.known() && slow.class_name == "default") ++told.with_site_and_class;
+    };
+    const auto runtime = StartRuntime(
+        {.shard_count = 2,
+         .buffer_pool_bytes = kSmallPoolBytes,
+         .slow_io = {
+             .threshold_ns = threshold_ns, .report = report, .max_reports_per_minute = 100}});
+    EXPECT_EQ(runtime->Info().shards[1].slow_io_ns, threshold_ns);
+    EXPECT_THAT(runtime->Info().Describe(),
+                HasSubstr(absl::StrCat("longer than ", threshold_ns / 1000, " us is reported")));
+    WorkOnEveryShard(*runtime, directory, 0);
+    // All are slow for the one, none for the other; the limit is each shard's.
+    EXPECT_EQ(told.reports.load(), threshold_ns == 1 ? 200 : 0);
+    EXPECT_EQ(told.with_site_and_class.load(), told.reports.load());
+  }
+}
+
+TEST(RuntimeIoTest, NothingIsSaidOfSlowOperationsUnlessAsked) {
+  const auto runtime = StartRuntime({.buffer_pool_bytes = kSmallPoolBytes});
+  EXPECT_EQ(runtime->Info().shards[0].slow_io_ns, 0u);
+  EXPECT_THAT(runtime->Info().Describe(), Not(HasSubstr("is reported")));
 }
 
 // Signals that a host handles may arrive on any of its threads, and interrupt what that waits for.
