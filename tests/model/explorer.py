@@ -8,7 +8,7 @@ A model is a class with
   initial()  the states to begin with, which are hashable and compare by value;
   steps(state)       all that may happen next, as (label, state) or (label, Violation). A label that
                      begins with "!" is something done *to* the engine: a crash, damage;
-  must_end(state)    whether the engine is in the midst of what has to end (recovery);
+  must_end(state)    whether the engine is in the midst of what has to end: a recovery, a wait;
   show(state)        one line for traces.
 
 The search is breadth first, so a counterexample is a shortest one.

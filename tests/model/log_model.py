@@ -48,6 +48,7 @@ class LogModel:
     breaks = {
         "dsync-covers-earlier": "kDurable is acknowledged after a DSYNC write, though an earlier "
                                 "plain frame is not covered by any sync",
+        "no-sync-behind-plain": "a frame that was written plain, behind a plain one, gets no sync",
         "sync-begins-early": "an fdatasync counts for writes that had not completed when it began",
         "written-ack-alone": "kWritten is acknowledged while an earlier frame is under way",
         "durable-frame-is-written": "durable_frame counts frames that were only written",
@@ -78,7 +79,15 @@ class LogModel:
                 for n in range(1, self.records + 1)]
 
     def must_end(self, s):
-        return s.phase in ("scan", "sync", "seal")
+        return s.phase in ("scan", "sync", "seal") or self.is_awaited(s)
+
+    def is_awaited(self, s):
+        """Whether somebody waits for an acknowledgement that has to come."""
+        if s.phase != "run" or s.poisoned:
+            return False
+        written, durable = prefix(s.done), prefix(s.durable)
+        return any(number > (durable if level == "d" else written)
+                   for number, (level, _) in enumerate(s.frames, 1))
 
     def show(self, s):
         writes = " ".join(f"{n}{'s' if dsync else ''}" for n, dsync in s.flight)
@@ -129,7 +138,7 @@ class LogModel:
             yield "idle frame", self.issue(s, "i")
 
     def begin_sync(self, s):
-        if s.sync is not None:
+        if s.sync is not None or "no-sync-behind-plain" in self.broken:
             return
         uncovered = s.plain & ~s.durable
         wanted = [n for n, (level, _) in enumerate(s.frames, 1)
@@ -181,7 +190,9 @@ class LogModel:
         s = s._replace(faults=s.faults - 1)
         if excuse not in self.broken:
             return s._replace(poisoned=True)
-        return s._replace(done=s.done | bit(number)) if number else s
+        if not number:
+            return s
+        return s._replace(done=s.done | bit(number), durable=s.durable | bit(number) & ~s.plain)
 
     def acknowledge(self, s):
         """What the completions so far promise to clients, and so to readers."""

@@ -1,7 +1,7 @@
 """The streams that ROOT names: each opening seals the old ones and begins one of its own.
 
-A frame holds one record, and counts when it is durable; levels and crashes within a stream have their
-own model. Record r belongs to tablet r mod 2, whose manifest says which records its tables contain.
+A frame holds one record, and counts when it is durable; levels and crashes within a stream have
+their own model. Record r belongs to tablet r mod 2, whose manifest says which records its tables contain.
 ROOT holds the incarnation and the streams: (number, seal), seal -1 while it is being written.
 """
 
