@@ -14,9 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/runtime.h"
-#include "ioengine/tools/benchmark/cancel_on_signal.h"
 #include "ioengine/tools/benchmark/environment.h"
-#include "ioengine/tools/benchmark/exit_status.h"
 #include "ioengine/tools/benchmark/flags.h"
 #include "ioengine/tools/benchmark/io_classes.h"
 #include "ioengine/tools/benchmark/io_compare.h"
@@ -24,6 +22,7 @@
 #include "ioengine/tools/benchmark/io_runner.h"
 #include "ioengine/tools/benchmark/progress.h"
 #include "ioengine/tools/benchmark/result.h"
+#include "ioengine/tools/benchmark/suite_main.h"
 #include "ioengine/tools/benchmark/table.h"
 #include "ioengine/tools/benchmark/target_file.h"
 
@@ -296,24 +295,9 @@ int RunIoSuite(int argc, char** argv) {
   IoOptions options;
   FlagSet flags;
   options.AddTo(flags);
-  const absl::StatusOr<std::vector<std::string>> words = flags.Parse(argc, argv);
-  absl::Status status = words.status();
-  if (status.ok() && flags.help_wanted()) {
-    std::printf("%s%s", kHelp, flags.Help().c_str());
-    return 0;
-  }
-  if (status.ok() && !words->empty()) {
-    status = absl::InvalidArgumentError(absl::StrCat("unexpected word: ", words->front()));
-  }
-  if (status.ok()) status = options.Validate();
-  if (!status.ok()) return ReportBadUsage(status);
-
-  const CancelOnSignal cancel;
-  {
-    IoSuite suite(options, cancel.flag());
-    status = suite.Run();
-  }
-  return ReportExitStatus(status, cancel);
+  return RunSuite(
+      flags, kHelp, argc, argv, [&] { return options.Validate(); },
+      [&](const std::atomic<bool>& cancelled) { return IoSuite(options, cancelled).Run(); });
 }
 
 }  // namespace ioengine::bench

@@ -19,15 +19,14 @@
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/runtime.h"
 #include "ioengine/io/dma_file.h"
-#include "ioengine/tools/benchmark/cancel_on_signal.h"
 #include "ioengine/tools/benchmark/environment.h"
-#include "ioengine/tools/benchmark/exit_status.h"
 #include "ioengine/tools/benchmark/flags.h"
 #include "ioengine/tools/benchmark/io_runner.h"
 #include "ioengine/tools/benchmark/probe_result.h"
 #include "ioengine/tools/benchmark/probe_sync.h"
 #include "ioengine/tools/benchmark/progress.h"
 #include "ioengine/tools/benchmark/result.h"
+#include "ioengine/tools/benchmark/suite_main.h"
 #include "ioengine/tools/benchmark/target_file.h"
 
 namespace ioengine::bench {
@@ -217,29 +216,18 @@ int RunProbeSuite(int argc, char** argv) {
   flags.AddBytes("size", "size of the file (1GiB)", &options.target.size_bytes);
   flags.AddSeconds("slice", "of each figure (0.8)", &options.slice_s);
   flags.AddString("json", "FILE", "write what was found there too", &options.json_path);
-  const absl::StatusOr<std::vector<std::string>> words = flags.Parse(argc, argv);
-  absl::Status status = words.status();
-  if (status.ok() && flags.help_wanted()) {
-    std::printf("%s%s", kHelp, flags.Help().c_str());
-    return 0;
-  }
-  if (status.ok() && !words->empty()) {
-    status = absl::InvalidArgumentError(absl::StrCat("unexpected word: ", words->front()));
-  }
-  if (status.ok() && flags.given("dir") && flags.given("file")) {
-    status = absl::InvalidArgumentError("--dir and --file: give the one or the other");
-  }
-  if (status.ok() && options.target.size_bytes < (uint64_t{1} << 20)) {
-    status = absl::InvalidArgumentError("--size: 1 MiB is the least");
-  }
-  if (!status.ok()) return ReportBadUsage(status);
-
-  const CancelOnSignal cancel;
-  {
-    Probe probe(options, cancel.flag());
-    status = probe.Run();
-  }
-  return ReportExitStatus(status, cancel);
+  const auto validate = [&] {
+    if (flags.given("dir") && flags.given("file")) {
+      return absl::InvalidArgumentError("--dir and --file: give the one or the other");
+    }
+    if (options.target.size_bytes < (uint64_t{1} << 20)) {
+      return absl::InvalidArgumentError("--size: 1 MiB is the least");
+    }
+    return absl::OkStatus();
+  };
+  return RunSuite(flags, kHelp, argc, argv, validate, [&](const std::atomic<bool>& cancelled) {
+    return Probe(options, cancelled).Run();
+  });
 }
 
 }  // namespace ioengine::bench
