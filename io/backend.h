@@ -116,7 +116,13 @@ class Backend : public Poller {
   // Accounts a raw completion: starts the operation again where something is left, else tells the
   // sink and frees the slot.
   void Complete(IoOperation& operation, int32_t result) {
-    if (AccountCompletion(operation, &result) == IoOutcome::kStartAgain) [[unlikely]] {
+    const IoOutcome outcome = AccountCompletion(operation, &result);
+    Conclude(operation, outcome, result);
+  }
+
+  // The second half of Complete.
+  void Conclude(IoOperation& operation, IoOutcome outcome, int32_t result) {
+    if (outcome == IoOutcome::kStartAgain) [[unlikely]] {
       ++stats_.started_again;
       Start(operation);
       return;

@@ -97,6 +97,19 @@ IoOutcome AccountCompletion(IoOperation& operation, int32_t* result) {
   return IoOutcome::kStartAgain;
 }
 
+IoOutcome AccountLinkedPair(IoOperation& operation, int32_t write_result, int32_t* result) {
+  IoRequest& request = operation.command.request;
+  if (write_result < 0 || static_cast<uint32_t>(write_result) != request.size_bytes) {
+    *result = write_result;
+    return AccountCompletion(operation, result);
+  }
+  operation.transferred_bytes += request.size_bytes;
+  request.opcode = IoOpcode::kFdatasync;
+  // Nobody wanted it cancelled: the kernel took the pair apart, and the sync is still to be done.
+  if (*result == -ECANCELED && !operation.cancel_requested) *result = -EAGAIN;
+  return AccountCompletion(operation, result);
+}
+
 OperationTable::OperationTable(size_t capacity) : slots_(capacity) {
   for (size_t i = capacity; i-- > 0;) {
     slots_[i].index = static_cast<uint32_t>(i);
@@ -124,6 +137,8 @@ IoCommand OperationTable::Release(IoOperation& operation) {
   operation.attempts = 0;
   operation.in_flight = false;
   operation.cancel_requested = false;
+  operation.sync_linked = false;
+  operation.write_done = false;
   ++operation.generation;
   operation.next = free_;
   free_ = &operation;

@@ -49,10 +49,13 @@ struct IoOperation {
   bool in_flight = false;
   bool cancel_requested = false;
   bool in_backlog = false;  // not submitted yet, for want of room
+  // Of a write that is in the kernel together with the sync after it.
+  bool sync_linked = false;  // the sync completes too
+  bool write_done = false;   // the write has completed, with `result`
 
-  // In a WorkerPool: raised by the shard to have it end early; and the raw result, once it has
-  // finished.
+  // In a WorkerPool: raised by the shard to have it end early.
   std::atomic<bool> cancelled{false};
+  // Raw, of what has finished: in a WorkerPool, or as the first of a pair.
   int32_t result = 0;
 };
 
@@ -70,6 +73,11 @@ enum class IoOutcome : uint8_t {
 IoOutcome AccountCompletion(IoOperation& operation, int32_t* result);
 
 inline constexpr uint16_t kMaxAttempts = 256;
+
+// Accounts the raw results of a write with kIoThenSync and of the fdatasync that the kernel was
+// given with it, to be begun when all bytes are written; `*result` holds the latter. Where the
+// write came back short, or failed, the sync was not run, and the write decides.
+IoOutcome AccountLinkedPair(IoOperation& operation, int32_t write_result, int32_t* result);
 
 // A fixed number of slots.
 //

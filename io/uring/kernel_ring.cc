@@ -146,6 +146,7 @@ int KernelRing::SetUp(const KernelRingOptions& options, BackendInfo& info) {
     }
   }
   initialized_ = true;
+  allow_linked_sync_ = options.allow_linked_sync;
   AfterMap();
   // A child process must not submit on its parent's ring.
   io_uring_ring_dontfork(&ring_);

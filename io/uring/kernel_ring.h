@@ -26,6 +26,7 @@ struct KernelRingOptions {
   bool allow_registered_files = true;
   bool allow_registered_buffers = true;
   bool allow_ftruncate = true;
+  bool allow_linked_sync = true;
 };
 
 // Owns the ring: its memory mappings and descriptor.
@@ -58,6 +59,8 @@ class KernelRing {
   uint32_t registered_files() const { return registered_files_; }
   // Whether it can cut and extend files (IORING_OP_FTRUNCATE, Linux 6.9).
   bool has_ftruncate() const { return has_ftruncate_; }
+  // Whether a write and the sync after it may go to the kernel as a pair: they need two entries.
+  bool has_linked_sync() const { return allow_linked_sync_ && ring_.sq.ring_entries >= 2; }
 
  private:
   KernelRing() = default;
@@ -73,6 +76,7 @@ class KernelRing {
   bool has_registered_files_ = false;
   uint32_t registered_files_ = 0;
   bool has_ftruncate_ = false;
+  bool allow_linked_sync_ = false;
 };
 
 }  // namespace ioengine

@@ -14,21 +14,12 @@
 #include "ioengine/io/kernel_values.h"
 #include "ioengine/io/uring/prepare_sqe.h"
 #include "ioengine/io/uring/register_arena.h"
+#include "ioengine/io/uring/user_data.h"
 #include "ioengine/sched/check.h"
 #include "ioengine/sched/clock.h"
 
 namespace ioengine {
 namespace {
-
-// user_data of entries that belong to no slot: slots have indices below these.
-constexpr uint64_t kWakeTag = 0xffff'ffff;
-constexpr uint64_t kCancelTag = 0xffff'fffe;
-constexpr uint64_t kFlagTag = 0xffff'fffd;
-constexpr uint64_t kHostTimeoutTag = 0xffff'fffc;
-
-uint64_t TagOf(const IoOperation& operation) {
-  return (uint64_t{operation.generation} << 32) | operation.index;
-}
 
 // The kernel's own codes for a system call that a signal interrupted (ERESTARTSYS and those after
 // it): its threads, when they are interrupted, hand them on where EINTR is meant.
@@ -37,9 +28,6 @@ int32_t WithoutRestartCodes(int32_t result) {
   constexpr int32_t kLast = 516;
   return result <= -kFirst && result >= -kLast ? -EINTR : result;
 }
-
-uint32_t IndexOf(uint64_t tag) { return static_cast<uint32_t>(tag); }
-uint32_t GenerationOf(uint64_t tag) { return static_cast<uint32_t>(tag >> 32); }
 
 // When the entries that wait weigh this much, Start submits them before the end of the turn. An
 // entry weighs 1 for each 16 KiB that it moves, and 1 at least: eight small ones make a chunk, or
@@ -82,9 +70,9 @@ absl::StatusOr<std::unique_ptr<UringBackend>> UringBackend::Create(
     const UringBackendOptions& options, bool* refused) {
   std::unique_ptr<UringBackend> backend(new UringBackend(options));
   KernelRingOptions ring_options = options.ring;
-  // Every slot may complete, its cancellation too, and the wake-up.
+  // Every slot may complete, as a pair, its cancellation too, and the wake-up.
   ring_options.completion_entries =
-      std::max(ring_options.completion_entries, static_cast<uint32_t>(2 * options.capacity + 8));
+      std::max(ring_options.completion_entries, static_cast<uint32_t>(3 * options.capacity + 8));
   auto ring = KernelRing::Create(ring_options, backend->info_, refused);
   if (!ring.ok()) return ring.status();
   backend->ring_ = *std::move(ring);
@@ -159,7 +147,10 @@ void UringBackend::Cancel(IoOperation& operation) {
   }
   // One in the backlog is completed there. Where the queue has no room for the cancellation the
   // operation goes on; Drain asks again.
-  operation.cancel_requested = operation.in_backlog || PushCancel(TagOf(operation));
+  // Of a pair the kernel finds only the one that runs; if that is the write, OnHalfOfPair asks for
+  // the sync's cancellation when the write is over.
+  operation.cancel_requested =
+      operation.in_backlog || PushCancel(TagOf(operation) | (operation.write_done ? kSyncBit : 0));
 }
 
 void UringBackend::Drain() {
@@ -234,6 +225,7 @@ size_t UringBackend::Wait(uint64_t timeout_ns) {
     result = io_uring_submit_and_wait_timeout(ring, &cqe, completions, &timeout, nullptr);
   }
   IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
+  UndoSplitPair();
   if (pool_ != nullptr) pool_->WokeUp();
   Reap();
   return stats_.operations_completed - before;
@@ -273,6 +265,7 @@ bool UringBackend::ArmFlag(uint64_t after_ns) {
   // Takes no completions: that would be another's turn.
   const int result = io_uring_submit(ring_->get());
   IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
+  UndoSplitPair();
   // What was not submitted now refers to `timeout`, which is gone when we return.
   while (io_uring_sq_ready(ring_->get()) > 0) Submit();
   return true;
@@ -361,6 +354,7 @@ void UringBackend::Submit() {
   ++stats_.system_calls;
   const int result = io_uring_submit_and_get_events(ring_->get());
   IOENGINE_CHECK(IsPassing(result), "io_uring_enter failed: the ring is broken");
+  UndoSplitPair();
 }
 
 void UringBackend::SubmitEarly() {
@@ -373,12 +367,15 @@ void UringBackend::SubmitEarly() {
 }
 
 bool UringBackend::TrySubmit(IoOperation& operation) {
+  const bool linked = CanLinkSync(operation);
+  if (linked && !MakeRoomForPair()) return false;
   io_uring_sqe* sqe = NextSqe();
   if (sqe == nullptr) return false;
   PrepareSqe(operation.command, *sqe);
   const uint32_t size_bytes = operation.command.request.size_bytes;
   gathered_weight_ += std::max(uint32_t{1}, size_bytes / kBytesPerWeight);
   io_uring_sqe_set_data64(sqe, TagOf(operation));
+  if (linked) LinkSync(operation, *sqe);
   operation.next = gathered_;
   gathered_ = &operation;
   return true;
@@ -465,9 +462,15 @@ void UringBackend::OnCompletion(uint64_t user_data, int32_t result) {
     host_timeout_armed_ = false;
     return;
   }
+  const bool is_sync = IsLinkedSync(user_data);
   IoOperation* operation = operations_.Find(IndexOf(user_data), GenerationOf(user_data));
-  if (operation == nullptr) [[unlikely]] {
+  // Of a pair the write completes first, and each of them once.
+  if (operation == nullptr || is_sync != operation->write_done) [[unlikely]] {
     ++stats_.stray_completions;
+    return;
+  }
+  if (operation->sync_linked) {
+    OnHalfOfPair(*operation, is_sync, WithoutRestartCodes(result));
     return;
   }
   if (result >= 0 && operation->command.path != nullptr) TakeResults(operation->command);

@@ -35,6 +35,11 @@ struct UringBackendOptions {
 // kernel takes nothing (EAGAIN, EBUSY: it is short of memory), the operation waits in the backlog,
 // which every Poll and Wait tries first.
 //
+// A write with kIoThenSync and its fdatasync go to the kernel as a linked pair of entries: it
+// begins the sync when the write is over, without a turn of the shard between them. Both complete,
+// the write first; docs/decisions/0009 says why the write's completion is not suppressed. The pair
+// is tried once: what is left after a short or interrupted write goes the way of other backends.
+//
 // What the kernel's ring cannot do (lists of directories, locks, hints) runs in a WorkerPool, which
 // is made for the first of these.
 class UringBackend final : public Backend {
@@ -72,6 +77,10 @@ class UringBackend final : public Backend {
   void Submit();
   void SubmitEarly();
   bool TrySubmit(IoOperation& operation);
+  bool CanLinkSync(const IoOperation& operation) const;
+  bool MakeRoomForPair();
+  void LinkSync(IoOperation& operation, io_uring_sqe& write);
+  void UndoSplitPair();
   void StampGathered();
   bool NeedsThread(const IoRequest& request) const;
   void StartInPool(IoOperation& operation);
@@ -88,6 +97,7 @@ class UringBackend final : public Backend {
   bool SetHostTimeout(uint64_t timeout_ns);
   void Reap();
   void OnCompletion(uint64_t user_data, int32_t result);
+  void OnHalfOfPair(IoOperation& operation, bool is_sync, int32_t result);
 
   const UringBackendOptions options_;
   BackendInfo info_;

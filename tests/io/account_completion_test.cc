@@ -222,5 +222,55 @@ INSTANTIATE_TEST_SUITE_P(
                     SyncCase{"cancelled_before_the_sync", {16384}, true, -ECANCELED, kWrite}),
     [](const auto& parameter) { return parameter.param.name; });
 
+// Such a write whose fdatasync the kernel had from the beginning: both raw results at once.
+struct PairCase {
+  std::string name;
+  int32_t write;
+  int32_t sync;
+  bool cancelled;
+  IoOutcome outcome;
+  int32_t result;  // when finished
+  IoOpcode next;   // what is still to be done, or what the error is to be named after
+};
+
+class LinkedPairTest : public testing::TestWithParam<PairCase> {};
+
+TEST_P(LinkedPairTest, TheFirstThatWasNotDoneDecides) {
+  const PairCase& expected = GetParam();
+  std::vector<std::byte> data(kSize);
+  IoOperation operation;
+  IoRequest& request = operation.command.request;
+  request.opcode = kWrite;
+  request.flags = kIoWhole | kIoThenSync;
+  request.data = data.data();
+  request.size_bytes = kSize;
+  operation.cancel_requested = expected.cancelled;
+  int32_t result = expected.sync;
+  EXPECT_EQ(AccountLinkedPair(operation, expected.write, &result), expected.outcome);
+  if (expected.outcome == IoOutcome::kFinished) {
+    EXPECT_EQ(result, expected.result);
+  }
+  EXPECT_EQ(request.opcode, expected.next);
+}
+
+constexpr IoOpcode kSync = IoOpcode::kFdatasync;
+constexpr IoOutcome kDone = IoOutcome::kFinished;
+constexpr IoOutcome kAgain = IoOutcome::kStartAgain;
+
+INSTANTIATE_TEST_SUITE_P(
+    Writes, LinkedPairTest,
+    testing::Values(PairCase{"both", 16384, 0, false, kDone, 16384, kSync},
+                    PairCase{"short_write", 4096, -ECANCELED, false, kAgain, 0, kWrite},
+                    PairCase{"interrupted_write", -EINTR, -ECANCELED, false, kAgain, 0, kWrite},
+                    PairCase{"failed_write", -EIO, -ECANCELED, false, kDone, -EIO, kWrite},
+                    PairCase{"failed_sync", 16384, -EIO, false, kDone, -EIO, kSync},
+                    PairCase{"interrupted_sync", 16384, -EINTR, false, kAgain, 0, kSync},
+                    PairCase{"sync_not_run", 16384, -ECANCELED, false, kAgain, 0, kSync},
+                    PairCase{"short_and_cancelled", 4096, -ECANCELED, true, kDone, -ECANCELED,
+                             kWrite},
+                    PairCase{"cancelled_sync", 16384, -ECANCELED, true, kDone, -ECANCELED, kSync},
+                    PairCase{"cancelled_too_late", 16384, 0, true, kDone, 16384, kSync}),
+    [](const auto& parameter) { return parameter.param.name; });
+
 }  // namespace
 }  // namespace ioengine

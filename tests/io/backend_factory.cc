@@ -104,6 +104,7 @@ std::vector<BackendFactory> RingBackends() {
       Uring("uring_without_registrations",
             {.ring = {.allow_registered_files = false, .allow_registered_buffers = false}}),
       Uring("uring_without_ftruncate", {.ring = {.allow_ftruncate = false}}),
+      Uring("uring_without_linked_sync", {.ring = {.allow_linked_sync = false}}),
       Uring("uring_with_2_registered_files", {.ring = {.registered_files = 2}}),
   };
 }
