@@ -358,12 +358,14 @@ void UringBackend::Submit() {
 }
 
 void UringBackend::SubmitEarly() {
-  const unsigned entries = io_uring_sq_ready(ring_->get());
+  // Operations and not entries, of which a pair has two.
+  size_t submitted = 0;
+  for (const IoOperation* at = gathered_; at != nullptr; at = at->next) ++submitted;
   Submit();
   const size_t completed = io_uring_cq_ready(ring_->get());
   const size_t outstanding = in_flight() - std::min(in_flight(), completed);
   submission_chunk_ =
-      outstanding < entries ? std::min(2 * submission_chunk_, kLargestChunk) : kSubmissionChunk;
+      outstanding < submitted ? std::min(2 * submission_chunk_, kLargestChunk) : kSubmissionChunk;
 }
 
 bool UringBackend::TrySubmit(IoOperation& operation) {
