@@ -25,6 +25,7 @@
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
 #include "ioengine/tests/io/scripted_backend.h"
+#include "ioengine/tests/io/scripted_io_fixture.h"
 #include "ioengine/tests/io/test_arena.h"
 
 namespace ioengine {
@@ -297,48 +298,19 @@ TEST(IoClassesTest, LargeOperationsOfTheBackgroundGoInPieces) {
 }
 
 // What becomes of a read in pieces when one of them fails, ends early, or nobody waits any more.
-class PiecesTest : public testing::Test {
+class PiecesTest : public ScriptedIoFixture {
  protected:
-  PiecesTest() {
+  PiecesTest() : ScriptedIoFixture(4 * kMiB) {
     background_ = executor_->CreateClass({.name = "scrub", .background = true}).value();
-    io_ = std::make_unique<ShardIo>(backend_, *executor_, arena_.bytes(), ShardIoOptions());
+    MakeIo({});
     // Of the background too: beside a foreground pieces are smaller.
-    Run({[&] { executor_->Spawn(Open(), background_); }});
-  }
-  ~PiecesTest() override {
-    file_ = DmaFile();
-    io_.reset();
+    std::optional<absl::StatusOr<DmaFile>> opened;
+    Run({[&] { executor_->Spawn(Open(io_.get(), "/data/x", {}, &opened), background_); }});
+    file_ = **std::move(opened);
   }
 
-  Task<> Open() {
-    auto file = co_await DmaFile::Open(*io_, "/data/x", {});
-    file_ = *std::move(file);
-  }
-  Task<> ReadIt() {
-    DmaBuffer buffer = io_->AllocateBuffer(300 * 1024).value();
-    result_ = co_await file_.Read(0, buffer, 300 * 1024);
-  }
+  Task<> ReadIt() { return Read(&file_, 0, Buffer(300 * 1024), 300 * 1024, &result_); }
 
-  void Run(std::vector<std::function<void()>> steps) {
-    size_t next = 0;
-    backend_.on_idle = [&] {
-      if (next < steps.size()) {
-        steps[next++]();
-      } else {
-        executor_->RequestStop();
-      }
-    };
-    executor_->Run();
-    backend_.on_idle = nullptr;
-    EXPECT_EQ(next, steps.size());
-  }
-
-  ScriptedBackend backend_{8};
-  const std::unique_ptr<Executor> executor_ =
-      std::make_unique<Executor>(backend_, ExecutorOptions());
-  const TestArena arena_{4 * kMiB};
-  std::unique_ptr<ShardIo> io_;
-  DmaFile file_;
   ClassId background_ = 0;
   std::optional<absl::StatusOr<size_t>> result_;
 };

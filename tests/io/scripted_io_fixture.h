@@ -33,7 +33,7 @@ class ScriptedIoFixture : public testing::Test {
 
   static constexpr ClassId kLastClass = 9;
 
-  ScriptedIoFixture() {
+  explicit ScriptedIoFixture(size_t arena_bytes = kArenaBytes) : arena_(arena_bytes) {
     for (ClassId id = 1; id <= kLastClass; ++id) EXPECT_EQ(executor_->CreateClass({}).value(), id);
     MakeIo({.queue_depth = kCapacity, .max_open_files = 3});
   }
@@ -103,7 +103,7 @@ class ScriptedIoFixture : public testing::Test {
   ScriptedBackend backend_{kCapacity};
   const std::unique_ptr<Executor> executor_ =
       std::make_unique<Executor>(backend_, ExecutorOptions());
-  const TestArena arena_{kArenaBytes};
+  const TestArena arena_;
   std::unique_ptr<ShardIo> io_;
   DmaFile file_;
 };
