@@ -21,6 +21,10 @@ absl::StatusCode CodeOf(int error) {
     case ENODATA:
     case ENOLINK:
     case EILSEQ:
+    // A device that has not answered, or not within the limit that it was given. Not
+    // DeadlineExceeded, which would look like a deadline of the caller's.
+    case ETIMEDOUT:
+    case ETIME:
       return absl::StatusCode::kInternal;
     // What ext4 and XFS say of their own structures (EFSCORRUPTED, EFSBADCRC).
     case EUCLEAN:
@@ -56,6 +60,8 @@ std::string_view Advice(int error) {
     case ENODATA:
     case ENOLINK:
     case EILSEQ:
+    case ETIMEDOUT:
+    case ETIME:
       return "; look for the device's error in the kernel log";
     case EUCLEAN:
     case EBADMSG:

@@ -48,6 +48,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{ENODATA, absl::StatusCode::kInternal, "kernel log"},
                     Case{ENOLINK, absl::StatusCode::kInternal, "kernel log"},
                     Case{EILSEQ, absl::StatusCode::kInternal, "kernel log"},
+                    Case{ETIMEDOUT, absl::StatusCode::kInternal, "timed out; look for the device"},
+                    Case{ETIME, absl::StatusCode::kInternal, "kernel log"},
                     Case{EUCLEAN, absl::StatusCode::kDataLoss, "fsck"},
                     Case{EBADMSG, absl::StatusCode::kDataLoss, "fsck"},
                     Case{ECANCELED, absl::StatusCode::kCancelled, "canceled"},
