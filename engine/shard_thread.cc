@@ -1,6 +1,7 @@
 #include "ioengine/engine/shard_thread.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/prctl.h>
 
 #include <span>
@@ -14,6 +15,18 @@
 #include "ioengine/sched/check.h"
 
 namespace ioengine {
+namespace {
+
+// A ring's write to a pipe or socket that nobody reads raises SIGPIPE in the thread that submits
+// it, which ends a host that has not thought of it. On a thread of ours the error is enough.
+void BlockBrokenPipes() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+}  // namespace
 
 Future<absl::Status> ShardThread::Start() {
   Promise<absl::Status> started;
@@ -183,6 +196,7 @@ void ShardThread::Main(Promise<absl::Status> started) {
   // The kernel may wake a sleeping thread 50 µs after its time, to save wake-ups; shards ration
   // theirs by themselves (WakeBudget). Where it is refused timers are late by so much.
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+  BlockBrokenPipes();
   absl::Status status = Begin(State::kRunning);
   const bool ok = status.ok();
   started.Set(std::move(status));

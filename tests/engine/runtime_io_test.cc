@@ -1,10 +1,13 @@
 // Files through a Runtime: on every shard at once, and while signals interrupt everything.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +15,7 @@
 #include <filesystem>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,6 +25,8 @@
 #include "gtest/gtest.h"
 #include "ioengine/engine/runtime.h"
 #include "ioengine/io/dma_file.h"
+#include "ioengine/io/io_awaiter.h"
+#include "ioengine/io/make_backend.h"
 #include "ioengine/sched/future.h"
 #include "ioengine/sched/task.h"
 #include "ioengine/sched/task_scope.h"
@@ -136,6 +142,37 @@ TEST(RuntimeIoTest, NothingIsSaidOfSlowOperationsUnlessAsked) {
   const auto runtime = StartRuntime({.buffer_pool_bytes = kSmallPoolBytes});
   EXPECT_EQ(runtime->Info().shards[0].slow_io_ns, 0u);
   EXPECT_THAT(runtime->Info().Describe(), Not(HasSubstr("is reported")));
+}
+
+std::atomic<int> broken_pipes{0};
+
+// Writes to a pipe that nobody reads.
+Task<int> WriteToBrokenPipe(Shard& shard) {
+  std::array<int, 2> pipe{-1, -1};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) co_return -errno;
+  ::close(pipe[0]);
+  char byte = 'x';
+  IoCommand command;
+  command.request.opcode = IoOpcode::kWrite;
+  command.request.fd = pipe[1];
+  command.request.data = &byte;
+  command.request.size_bytes = 1;
+  const int32_t result = co_await IoAwaiter(shard.io().queue(), std::move(command));
+  ::close(pipe[1]);
+  co_return result;
+}
+
+TEST(RuntimeIoTest, ABrokenPipeRaisesNoSignal) {
+  struct sigaction action {};
+  action.sa_handler = [](int) { ++broken_pipes; };
+  struct sigaction before {};
+  ASSERT_EQ(sigaction(SIGPIPE, &action, &before), 0);
+  for (const BackendChoice choice : {BackendChoice::kIoUring, BackendChoice::kThreadPool}) {
+    const auto runtime = StartRuntime({.backend = choice, .buffer_pool_bytes = kSmallPoolBytes});
+    EXPECT_EQ(runtime->Submit(0, WriteToBrokenPipe).Wait().value(), -EPIPE);
+  }
+  EXPECT_EQ(broken_pipes.load(), 0);
+  ASSERT_EQ(sigaction(SIGPIPE, &before, nullptr), 0);
 }
 
 // Signals that a host handles may arrive on any of its threads, and interrupt what that waits for.
