@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/numa/affinity.h"
 
 namespace ioengine {
 namespace {
@@ -32,7 +33,10 @@ class BlockedSignals {
 absl::Status StartWorkerThread(std::function<void()> function, std::thread& thread) {
   const BlockedSignals blocked;
   try {
-    thread = std::thread([run = std::move(function)] {
+    thread = std::thread([run = std::move(function), cpus = CpusBeforePinning()] {
+      // A shard's pinning is inherited, and its workers would take its CPU from it. Where they
+      // cannot be freed they work there.
+      if (!cpus.empty()) AllowCurrentThread(cpus).IgnoreError();
       pthread_setname_np(pthread_self(), "ioengine/work");  // at most 15 characters
       run();
     });

@@ -10,7 +10,8 @@
 namespace ioengine {
 
 // Has `thread` run `function`, under the name of the library's workers, with every signal blocked:
-// signals are the host's, and go to its threads. Errors: ResourceExhausted, with what to do.
+// signals are the host's, and go to its threads. It may run where the calling thread might before
+// it was pinned. Errors: ResourceExhausted, with what to do.
 absl::Status StartWorkerThread(std::function<void()> function, std::thread& thread);
 
 }  // namespace ioengine

@@ -5,11 +5,14 @@
 #include <cerrno>
 #include <cstddef>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "ioengine/numa/cpu_list.h"
 #include "ioengine/numa/errno_status.h"
 
@@ -31,6 +34,8 @@ CpuMask NewEmptyMask() {
   return mask;
 }
 
+thread_local std::vector<int> cpus_before_pinning;
+
 absl::Status NoMemory() { return absl::ResourceExhaustedError("no memory for a mask of CPUs"); }
 
 }  // namespace
@@ -49,20 +54,33 @@ absl::StatusOr<std::vector<int>> AllowedCpus() {
 }
 
 absl::Status PinCurrentThread(int cpu) {
-  if (cpu < 0 || cpu >= kMaxCpus) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot pin to CPU ", cpu, ": CPUs are numbered from 0 to ", kMaxCpus - 1));
+  if (cpus_before_pinning.empty()) {
+    absl::StatusOr<std::vector<int>> before = AllowedCpus();
+    if (before.ok()) cpus_before_pinning = *std::move(before);
   }
+  return AllowCurrentThread({cpu});
+}
+
+std::vector<int> CpusBeforePinning() { return cpus_before_pinning; }
+
+absl::Status AllowCurrentThread(const std::vector<int>& cpus) {
   const CpuMask mask = NewEmptyMask();
   if (mask == nullptr) return NoMemory();
-  CPU_SET_S(static_cast<size_t>(cpu), MaskBytes(), mask.get());
-  if (::sched_setaffinity(0, MaskBytes(), mask.get()) == 0) return absl::OkStatus();
-  if (errno == EINVAL) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot pin to CPU ", cpu,
-                     ": it is offline, or outside of this process's cpuset; choose another"));
+  for (const int cpu : cpus) {
+    if (cpu < 0 || cpu >= kMaxCpus) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("cannot pin to CPU ", cpu, ": CPUs are numbered from 0 to ", kMaxCpus - 1));
+    }
+    CPU_SET_S(static_cast<size_t>(cpu), MaskBytes(), mask.get());
   }
-  return ErrnoStatus(errno, absl::StrCat("cannot pin to CPU ", cpu));
+  if (::sched_setaffinity(0, MaskBytes(), mask.get()) == 0) return absl::OkStatus();
+  const int error = errno;
+  const std::string what = absl::StrCat("cannot pin to CPU ", absl::StrJoin(cpus, ", "));
+  if (error == EINVAL) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": it is offline, or outside of this process's cpuset; choose another"));
+  }
+  return ErrnoStatus(error, what);
 }
 
 }  // namespace ioengine

@@ -18,6 +18,13 @@ absl::StatusOr<std::vector<int>> AllowedCpus();
 // sched_setaffinity(2) says (PermissionDenied under a strict seccomp filter).
 absl::Status PinCurrentThread(int cpu);
 
+// The CPUs that the calling thread might run on before it was first pinned by PinCurrentThread;
+// empty when it was not, or when they are not known.
+std::vector<int> CpusBeforePinning();
+
+// Lets the calling thread run on any of `cpus`. Errors: as of PinCurrentThread.
+absl::Status AllowCurrentThread(const std::vector<int>& cpus);
+
 }  // namespace ioengine
 
 #endif  // IOENGINE_NUMA_AFFINITY_H_

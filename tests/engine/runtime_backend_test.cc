@@ -1,21 +1,28 @@
 // Runtime::Start where io_uring is blocked, and with each choice of a backend: in child processes.
 
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "ioengine/engine/runtime.h"
 #include "ioengine/io/dma_file.h"
+#include "ioengine/numa/affinity.h"
+#include "ioengine/numa/placement.h"
 #include "ioengine/tests/engine/runtime_fixture.h"
 #include "ioengine/tests/io/confinement.h"
 #include "ioengine/tests/io/test_directory.h"
@@ -125,6 +132,32 @@ TEST(RuntimeBackendTest, EachChoiceIsTaken) {
   EXPECT_TRUE(Works(BackendChoice::kAuto, directory.path(), "io_uring", ""));
   EXPECT_TRUE(Works(BackendChoice::kIoUring, directory.path(), "io_uring", ""));
   EXPECT_TRUE(Works(BackendChoice::kThreadPool, directory.path(), "thread pool", ""));
+}
+
+// The CPUs that the pool's thread may run on, once it has its name.
+int CountCpusOfWorker() {
+  for (int tries = 0; tries < 1000; ++tries) {
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+      std::ifstream comm(task.path() / "comm");
+      std::string name;
+      std::getline(comm, name);
+      cpu_set_t cpus;
+      if (name == "ioengine/work" &&
+          sched_getaffinity(std::stoi(task.path().filename()), sizeof(cpus), &cpus) == 0) {
+        return CPU_COUNT(&cpus);
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return -1;
+}
+
+TEST(RuntimeBackendTest, WorkersOfAPinnedShardMayRunOnOtherCpus) {
+  const auto runtime = StartRuntime({.placement = {PlacementPolicy::kPack, {}},
+                                     .backend = BackendChoice::kThreadPool,
+                                     .buffer_pool_bytes = kSmallPoolBytes});
+  EXPECT_GE(runtime->Info().shards[0].cpu, 0);
+  EXPECT_EQ(CountCpusOfWorker(), static_cast<int>(AllowedCpus().value().size()));
 }
 
 }  // namespace
