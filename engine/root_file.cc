@@ -16,12 +16,11 @@ constexpr uint64_t kFileBytes = kRootSlots * kRootSlotBytes;
 
 size_t FirstSlotOf(uint64_t epoch) { return epoch % 2 == 0 ? 0 : 2; }
 
-// A pair that a change may have been written to, as Open finds it.
-struct Pair {
-  // Of its good slots, the newest; kRootSlots: none is good.
-  size_t newest = kRootSlots;
-  uint64_t epoch = 0;
-};
+// Which of two changes was made later. A write of a killed process may land after the next process
+// has made a change with the same number: then the later incarnation's counts.
+bool IsNewer(const RootState& a, const RootState& b) {
+  return std::pair(a.epoch, a.incarnation) > std::pair(b.epoch, b.incarnation);
+}
 
 }  // namespace
 
@@ -68,13 +67,14 @@ Task<absl::StatusOr<std::unique_ptr<RootFile>>> RootFile::Open(ShardIo& io, File
   absl::StatusOr<size_t> found = FindInForce(**slots);
   if (!found.ok()) co_return found.status();
   const RootState state = *(*slots)->states[*found];
-  // Completes the pair. Slots that look right are written again too: they may be in a cache only,
-  // and if a sync of them failed in the life before, another one would succeed and do nothing.
-  const size_t first = FirstSlotOf(state.epoch);
-  for (const size_t slot : {first, first + 1}) {
+  // Completes the pair, the good slot first: it may be in a cache only, and must be durable before
+  // the other one is touched, else a power cut could tear both. It is written again, and not just
+  // synced: if a sync of it failed in the life before, another one would succeed and do nothing.
+  for (const size_t slot : {*found, *found ^ 1}) {
     const absl::StatusOr<RootState>& there = (*slots)->states[slot];
-    if (there.ok() && *there == state && IsCanary("root-served-from-cache")) continue;
-    if (IsCanary("root-pair-left-incomplete")) continue;
+    const bool looks_right = there.ok() && *there == state;
+    if (looks_right && IsCanary("root-served-from-cache")) continue;
+    if (slot != *found && IsCanary("root-pair-left-incomplete")) continue;
     if (absl::Status status = co_await (*root)->WriteSlot(state, slot); !status.ok()) {
       co_return status;
     }
@@ -103,23 +103,26 @@ Task<absl::StatusOr<std::unique_ptr<RootFile::Slots>>> RootFile::ReadSlots() {
 }
 
 absl::StatusOr<size_t> RootFile::FindInForce(const Slots& slots) {
-  Pair newest;
+  size_t in_force = kRootSlots;
   for (const size_t first : {size_t{0}, size_t{2}}) {
-    Pair pair;
+    size_t newest = kRootSlots;  // of the pair's good slots
     for (const size_t slot : {first, first + 1}) {
       const absl::StatusOr<RootState>& state = slots.states[slot];
-      if (!state.ok() || (pair.newest < kRootSlots && state->epoch <= pair.epoch)) continue;
-      pair = {slot, state->epoch};
+      if (!state.ok()) continue;
+      if (newest == kRootSlots || IsNewer(*state, *slots.states[newest])) newest = slot;
     }
-    if (pair.newest == kRootSlots && !IsCanary("root-newest-slot-wins")) {
+    if (newest == kRootSlots) {
+      if (IsCanary("root-newest-slot-wins")) continue;
       return absl::DataLossError(absl::StrCat(slots.states[first].status().message(),
                                               ", and so is its copy in slot ", first + 1,
                                               ": it is not known what the database consisted of"));
     }
-    if (newest.newest == kRootSlots || pair.epoch > newest.epoch) newest = pair;
+    if (in_force == kRootSlots || IsNewer(*slots.states[newest], *slots.states[in_force])) {
+      in_force = newest;
+    }
   }
-  if (newest.newest == kRootSlots) return absl::DataLossError("all slots of ROOT are damaged");
-  return newest.newest;
+  if (in_force == kRootSlots) return absl::DataLossError("all slots of ROOT are damaged");
+  return in_force;
 }
 
 Task<absl::Status> RootFile::WriteSlot(RootState state, size_t slot) {

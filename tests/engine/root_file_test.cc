@@ -215,6 +215,57 @@ TEST_F(RootFileTest, OpenCompletesThePair) {
   EXPECT_NE(OpenAfterHalf(&half), half) << "the planted bug";
 }
 
+// Puts a state into a slot, as a late write does.
+Task<absl::Status> WriteRootSlot(Shard& shard, RootState state, size_t slot) {
+  const DmaFileOptions options = {.access = DmaFileOptions::Access::kReadWrite};
+  auto file = co_await DmaFile::Open(shard.io(), "/ROOT", options);
+  if (!file.ok()) co_return file.status();
+  auto buffer = shard.io().AllocateBuffer(kRootSlotBytes);
+  if (!buffer.ok()) co_return buffer.status();
+  absl::Status status = EncodeRootSlot(state, slot, buffer->bytes());
+  if (!status.ok()) co_return status;
+  status = co_await file->Write(slot * kRootSlotBytes, *buffer, kRootSlotBytes);
+  co_return status;
+}
+
+// A killed process was about to make a change; the next one made its own, with the same number.
+TEST_F(RootFileTest, AWriteOfAKilledProcessThatLandsLateDoesNotCount) {
+  for (const size_t slot : {size_t{0}, size_t{1}, size_t{2}, size_t{3}}) {
+    Simulation simulation({.seed = 1});
+    RootState made, opened;
+    ASSERT_TRUE(simulation.Run(MakeRoot, &made).ok());
+    RootState late = made;
+    late.incarnation = 0;
+    made.incarnation = 1;
+    // That is in force; its pair is 0 and 1.
+    ASSERT_EQ(made.epoch % 2, 0u);
+    for (const size_t copy : {size_t{0}, size_t{1}}) {
+      ASSERT_TRUE(simulation.Run(WriteRootSlot, made, copy).ok());
+    }
+    if (slot >= 2) --late.epoch;
+    ASSERT_TRUE(simulation.Run(WriteRootSlot, late, slot).ok());
+    ASSERT_TRUE(simulation.Run(OpenRoot, &opened).ok());
+    EXPECT_EQ(opened, made) << "slot " << slot;
+  }
+}
+
+// One that opens, and finds a first copy that is in the device's cache only.
+TEST_F(RootFileTest, APowerCutWhileAPairIsCompletedTearsOneSlotAtMost) {
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    Simulation simulation({.seed = seed, .disk = {.fua = seed % 2 == 0}});
+    RootState made, opened;
+    ASSERT_TRUE(simulation.Run(MakeRoot, &made).ok());
+    RootState next = made;
+    ++next.epoch;
+    ASSERT_TRUE(simulation.Run(WriteRootSlot, next, size_t{2}).ok());
+    simulation.CutPowerAfter(simulation.random().Below(25));
+    simulation.Run(OpenRoot, &opened);
+    const SimulationResult again = simulation.Run(OpenRoot, &opened);
+    ASSERT_TRUE(again.ok()) << again.message;
+    EXPECT_TRUE(opened == made || opened == next) << "seed " << seed;
+  }
+}
+
 Task<absl::Status> FailACommit(Shard& shard, Simulation* simulation) {
   auto files = co_await FileSystem::Open(shard.io(), "/");
   auto root = co_await RootFile::Open(shard.io(), *files);
