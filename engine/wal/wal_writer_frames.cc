@@ -66,7 +66,9 @@ bool WalWriter::HasSegmentFor(size_t frame_bytes) {
 
 void WalWriter::SwitchSegment() {
   current_->last_frame = last_frame_;
-  live_.back().last_record = framed_record_ + (pending_.front_is_started() ? 1 : 0);
+  // A record that goes on in the next segment keeps this one too.
+  const bool is_cut = pending_.front_is_started() && !IsCanary("wal-release-begun-record");
+  live_.back().last_record = framed_record_ + (is_cut ? 1 : 0);
   previous_ = std::exchange(current_, std::move(next_));
   current_->first_frame = last_frame_ + 1;
   live_.push_back({.start = {.segment = current_->number,
@@ -87,10 +89,12 @@ void WalWriter::Cut() {
   const bool wants_durable = is_empty || framed_record_ < durable_wanted_record_;
   const PendingRecords::Taken taken =
       pending_.TakeInto(slot.buffer.bytes().subspan(sizeof(WalFrameHeader), body_bytes));
+  const uint64_t known_durable_frame =
+      IsCanary("wal-claims-what-is-written") ? written_.frame : durable_.frame;
   const WalFrameHeader header = {.salt = current_->salt,
                                  .frame = frame,
                                  .previous_hash = last_hash_,
-                                 .durable_frame = durable_.frame,
+                                 .durable_frame = known_durable_frame,
                                  .root_epoch = stream_.root_epoch,
                                  .first_record = framed_record_ + 1,
                                  .body_bytes = static_cast<uint32_t>(taken.body_bytes),
@@ -173,10 +177,10 @@ void WalWriter::StartSync() {
 
 Task<> WalWriter::SyncWritten() {
   // What completes from now on may be covered or not.
-  const Position covered = written_;
+  Position covered = written_;
   const std::shared_ptr<WalSegment> current = current_;
   absl::Status status;
-  if (previous_ != nullptr) {
+  if (previous_ != nullptr && !IsCanary("wal-sync-one-segment")) {
     const std::shared_ptr<WalSegment> previous = previous_;
     status = co_await previous->file.Fdatasync();
     ++stats_.syncs;
@@ -190,6 +194,7 @@ Task<> WalWriter::SyncWritten() {
   }
   sync_running_ = false;
   if (!poison_.ok()) co_return;
+  if (IsCanary("wal-sync-covers-later")) covered = written_;
   if (!status.ok()) {
     Poison(status);
     co_return;
@@ -202,7 +207,7 @@ Task<> WalWriter::SyncWritten() {
 // Without a later frame that says so, nobody could tell the loss of the last durable frame from one
 // that was never completed. So when nothing more comes, an empty frame says so.
 void WalWriter::Cover() {
-  if (!idle_due_ && !closing_) return;
+  if ((!idle_due_ && !closing_) || IsCanary("wal-no-idle-frame")) return;
   if (!pending_.empty() || !IsQuiet() || durable_.covered_frame >= last_content_frame_) return;
   if (durable_.frame < last_frame_) {
     sync_due_frame_ = last_frame_;

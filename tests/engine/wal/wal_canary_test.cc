@@ -41,7 +41,11 @@ INSTANTIATE_TEST_SUITE_P(All, WalCanaryTest,
                                          CanaryCase{"wal-no-directory-sync"},
                                          CanaryCase{"wal-skip-checksum"},
                                          CanaryCase{"wal-ack-out-of-order"},
-                                         CanaryCase{"wal-no-recovery-sync", WalSync::kDsync, 40}),
+                                         CanaryCase{"wal-no-recovery-sync", WalSync::kDsync, 40},
+                                         CanaryCase{"wal-sync-covers-later", WalSync::kFlush},
+                                         CanaryCase{"wal-sync-one-segment", WalSync::kFlush},
+                                         CanaryCase{"wal-release-begun-record"},
+                                         CanaryCase{"wal-claims-what-is-written"}),
                          [](const testing::TestParamInfo<CanaryCase>& tested) {
                            std::string name;
                            for (const char* c = tested.param.name; *c != 0; ++c)

@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/engine/wal/pending_records.h"
+#include "ioengine/sched/canary.h"
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
 #include "ioengine/sched/yield.h"
@@ -167,6 +168,25 @@ TEST(WalWriterTest, AnIdleLogCoversItsLastFrame) {
     lab.simulation.disk().FlipBit(frame.path, frame.offset_bytes + 70, 0);
     EXPECT_TRUE(absl::IsDataLoss(lab.Read().status));
   }
+}
+
+Task<absl::Status> WriteOneAndWait(WalLab* lab, WalWriter* log) {
+  const absl::Status status = co_await AppendAndWait(lab, log, 100, Durability::kDurable);
+  co_await Sleep(milliseconds(20));
+  co_return status;
+}
+
+TEST(WalWriterTest, WithoutAnEmptyFrameTheLastOneIsLostSilently) {
+  for (const bool planted : {false, true}) {
+    SetCanary(planted ? "wal-no-idle-frame" : "");
+    WalLab lab;
+    lab.wal.idle_ns = 2'000'000;
+    lab.closes = false;
+    ASSERT_TRUE(lab.Write(WriteOneAndWait).ok());
+    lab.simulation.disk().FlipBit(lab.PathOf(0), 70, 0);
+    EXPECT_EQ(absl::IsDataLoss(lab.Read().status), !planted);
+  }
+  SetCanary("");
 }
 
 Task<absl::Status> AppendLate(WalLab* lab, WalWriter* log, size_t size,
