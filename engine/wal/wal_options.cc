@@ -1,5 +1,7 @@
 #include "ioengine/engine/wal/wal_options.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/wal_frame.h"
 
@@ -8,6 +10,7 @@ namespace {
 
 constexpr size_t kMaxSegmentBytes = size_t{1} << 40;
 constexpr size_t kMaxFramesInFlight = 1024;
+constexpr uint64_t kMaxDelayNs = 3'600'000'000'000;
 
 absl::Status OutOfRange(const char* name, size_t value, size_t least, size_t most) {
   return absl::InvalidArgumentError(
@@ -31,6 +34,11 @@ absl::Status WalOptions::Validate() const {
   }
   if (max_pending_bytes < kWalPageBytes || max_pending_bytes > kMaxWalRecordBytes) {
     return OutOfRange("max_pending_bytes", max_pending_bytes, kWalPageBytes, kMaxWalRecordBytes);
+  }
+  for (const auto& [name, delay_ns] :
+       {std::pair("memory_delay_ns", memory_delay_ns), std::pair("idle_ns", idle_ns),
+        std::pair("space_retry_ns", space_retry_ns)}) {
+    if (delay_ns > kMaxDelayNs) return OutOfRange(name, delay_ns, 0, kMaxDelayNs);
   }
   return absl::OkStatus();
 }

@@ -175,18 +175,18 @@ Task<absl::Status> WalWriter::Close() {
 }
 
 WalStart WalWriter::StartAfter(uint64_t record) const {
+  const uint64_t written_to = (previous_ != nullptr ? previous_ : current_)->number;
   for (const LiveSegment& segment : live_) {
-    const bool is_written_to =
-        segment.start.segment >= (previous_ != nullptr ? previous_ : current_)->number;
-    if (is_written_to || segment.last_record > record) return segment.start;
+    if (segment.start.segment >= written_to || segment.last_record > record) return segment.start;
   }
   return live_.back().start;
 }
 
-Task<absl::Status> WalWriter::Release(uint64_t record) {
+Task<absl::Status> WalWriter::Release(WalStart start) {
+  IOENGINE_CHECK(start.segment <= (previous_ != nullptr ? previous_ : current_)->number,
+                 "a segment of the log is released that is still written to");
   const Mutex::Guard guard = co_await releasing_.Lock();
-  const uint64_t first_kept = StartAfter(record).segment;
-  while (live_.front().start.segment < first_kept) {
+  while (live_.front().start.segment < start.segment) {
     if (!poison_.ok()) co_return poison_;
     absl::Status released = co_await maker_.Release(live_.front().start.segment);
     // An attempt that was given up may have removed it.

@@ -114,13 +114,14 @@ class WalWriter {
   // disk has no room for what waits.
   Task<absl::Status> Close();
 
-  // Where replay begins when nothing up to `record` is needed: where it does now, or behind
-  // segments that Release(record) lets go. It has to be durable, in ROOT or a manifest, before
-  // Release is called.
+  // Where replay would begin if nothing up to `record` were needed any more: at the first segment
+  // that has a part of a later record, or is still written to.
   WalStart StartAfter(uint64_t record) const;
-  // The segments up to the first one with a part of a record above `record` (or that is still
-  // written to) are used again or removed. Errors: those of files; the poison.
-  Task<absl::Status> Release(uint64_t record);
+  // Uses the segments before `start` again, or removes them. `start` is what StartAfter gave, and
+  // replay begins there from now on: it is durable, in ROOT or a manifest. (A record would not do:
+  // by now StartAfter may give more for the same one.) Errors: those of files; the poison.
+  Task<absl::Status> Release(WalStart start);
+  // Where replay of what is not released begins.
   WalStart start() const { return live_.front().start; }
 
   // The last one that was appended, and the last one that has reached the level.

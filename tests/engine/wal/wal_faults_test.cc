@@ -33,7 +33,7 @@ Task<absl::Status> AppendMany(WalLab* lab, WalWriter* log, Durability level) {
     if (i % 10 != 9) continue;
     const uint64_t released = lab->ledger.durable();
     lab->ledger.SetStart(log->StartAfter(released), released);
-    status = co_await log->Release(released);
+    status = co_await log->Release(lab->ledger.start());
     if (!status.ok()) co_return status;
     if (i % 20 == 9) co_await Sleep(milliseconds(2));
   }
@@ -53,7 +53,7 @@ Task<absl::Status> Work(WalLab* lab, WalWriter* log) {
     EXPECT_EQ(status, lab->ledger.failure());
     EXPECT_EQ(co_await log->Admit(1), status);
     EXPECT_EQ(co_await log->Sync(), status);
-    EXPECT_EQ(co_await log->Release(0), absl::OkStatus());
+    EXPECT_EQ(co_await log->Release(log->start()), absl::OkStatus());
   }
   co_return status;
 }
@@ -216,7 +216,7 @@ Task<absl::Status> ReleaseForSpace(WalLab* lab, WalWriter* log) {
   absl::Status status = co_await UseUpTheSpace(lab, log);
   const uint64_t released = log->reached(Durability::kDurable);
   lab->ledger.SetStart(log->StartAfter(released), released);
-  status = co_await log->Release(released);
+  status = co_await log->Release(lab->ledger.start());
   EXPECT_TRUE(status.ok()) << status;
   status = co_await log->Sync();
   EXPECT_TRUE(status.ok()) << status;

@@ -52,8 +52,11 @@ Task<absl::Status> AppendOne(WalWorld* world, WalWriter* log, WalLedger* ledger)
 Task<absl::Status> ReleaseSome(WalWorld* world, WalWriter* log, WalLedger* ledger) {
   const uint64_t through = world->random->Below(ledger->durable() + 1);
   if (through < ledger->start().record) co_return absl::OkStatus();
-  ledger->SetStart(log->StartAfter(through), through);
-  co_return co_await log->Release(through);
+  const WalStart start = log->StartAfter(through);
+  // As long as it takes to make that durable.
+  co_await Sleep(std::chrono::microseconds(world->random->Below(300)));
+  ledger->SetStart(start, through);
+  co_return co_await log->Release(start);
 }
 
 Task<absl::Status> Release(WalWorld* world, WalWriter* log, WalLedger* ledger, const bool* done) {

@@ -250,7 +250,7 @@ Task<absl::Status> ReleaseAsItGoes(WalLab* lab, WalWriter* log) {
     if (!status.ok()) co_return status;
     const uint64_t released = record > 5 ? record - 5 : 0;
     lab->ledger.SetStart(log->StartAfter(released), released);
-    status = co_await log->Release(released);
+    status = co_await log->Release(lab->ledger.start());
     if (!status.ok()) co_return status;
     EXPECT_EQ(log->start(), lab->ledger.start());
     EXPECT_LE(log->live_segments(), 6u);
@@ -302,9 +302,9 @@ TEST(WalWriterTest, OptionsAreChecked) {
   WalOptions options;
   EXPECT_TRUE(options.Validate().ok());
   const std::vector<WalOptions> bad = {
-      {.segment_bytes = 0},         {.segment_bytes = 5'000'000},   {.max_frame_bytes = 0},
-      {.max_frame_bytes = 5'000},   {.max_frame_bytes = 2u << 20},  {.max_frames_in_flight = 0},
-      {.max_pending_bytes = 4'000}, {.max_pending_bytes = 1u << 30}};
+      {.segment_bytes = 0},       {.segment_bytes = 5'000'000},  {.max_frame_bytes = 0},
+      {.max_frame_bytes = 5'000}, {.max_frame_bytes = 2u << 20}, {.max_frames_in_flight = 0},
+      {.idle_ns = UINT64_MAX},    {.max_pending_bytes = 4'000},  {.max_pending_bytes = 1u << 30}};
   for (const WalOptions& each : bad) {
     EXPECT_TRUE(absl::IsInvalidArgument(each.Validate()));
     WalLab lab;
