@@ -127,6 +127,9 @@ class WalWriter {
   // The last one that was appended, and the last one that has reached the level.
   uint64_t last_record() const { return last_record_; }
   uint64_t reached(Durability level) const;
+  // The last frame that is durable with all before it: where a stream that failed can be sealed
+  // without reading it again. Records that are only written may lie behind it.
+  WalSeal durable_seal() const { return {durable_.frame, durable_.hash, durable_.record}; }
   // Segments that are not released.
   size_t live_segments() const { return live_.size(); }
 
@@ -138,6 +141,7 @@ class WalWriter {
   // A frame in flight.
   struct Slot {
     DmaBuffer buffer;
+    uint64_t hash = 0;
     uint64_t last_record = 0;    // that had ended when it ended
     uint64_t durable_frame = 0;  // as it says
     bool dsync = false;
@@ -147,6 +151,7 @@ class WalWriter {
   // A frame and what had ended and was covered with it.
   struct Position {
     uint64_t frame = 0;
+    uint64_t hash = 0;
     uint64_t record = 0;
     uint64_t covered_frame = 0;  // its durable_frame
   };

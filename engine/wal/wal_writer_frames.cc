@@ -105,6 +105,7 @@ void WalWriter::Cut() {
   current_->used_bytes += frame_bytes;
   framed_record_ += taken.record_count;
   if (!is_empty) last_content_frame_ = frame;
+  slot.hash = last_hash_;
   slot.last_record = framed_record_;
   slot.durable_frame = header.durable_frame;
   slot.completed = false;
@@ -144,7 +145,7 @@ void WalWriter::OnWritten(uint64_t frame, const absl::Status& status) {
   }
   while (written_.frame < last_frame_ && SlotOf(written_.frame + 1).completed) {
     const Slot& slot = SlotOf(written_.frame + 1);
-    written_ = {written_.frame + 1, slot.last_record, slot.durable_frame};
+    written_ = {written_.frame + 1, slot.hash, slot.last_record, slot.durable_frame};
     if (slot.dsync &&
         (durable_.frame + 1 == written_.frame || IsCanary("wal-dsync-covers-earlier"))) {
       durable_ = written_;

@@ -137,6 +137,29 @@ TEST_F(WalFaultsTest, ARetryAfterAFailureIsFound) {
   EXPECT_TRUE(written.ok()) << "the log would be poisoned";
 }
 
+Task<absl::Status> FailInTheMiddle(WalLab* lab, WalWriter* log) {
+  for (int i = 0; i < 3; ++i) {
+    const absl::Status status = co_await AppendAndWait(lab, log, 3'000, Durability::kDurable);
+    if (!status.ok()) co_return status;
+  }
+  lab->simulation.disk().faults().Add({.opcode = IoOpcode::kWrite, .path_part = "W-4-0"});
+  const absl::Status failed = co_await AppendAndWait(lab, log, 3'000, Durability::kDurable);
+  EXPECT_FALSE(failed.ok());
+  lab->ledger.seal = log->durable_seal();
+  co_return absl::OkStatus();
+}
+
+TEST_F(WalFaultsTest, AFailedStreamIsSealedWhereItIsDurable) {
+  WalLab lab;
+  lab.closes = false;
+  const SimulationResult written = lab.Write(FailInTheMiddle);
+  ASSERT_TRUE(written.ok()) << written.message;
+  EXPECT_EQ(lab.ledger.seal->record, 3u);
+  const SimulationResult read = lab.Read();
+  EXPECT_TRUE(read.ok()) << read.message;
+  EXPECT_EQ(lab.ledger.replayed(), 3u);
+}
+
 Task<absl::Status> DoNothing(WalLab*, WalWriter*) { co_return absl::OkStatus(); }
 
 // The zeros of a segment, and its name, are synced before it is used.
