@@ -190,6 +190,30 @@ TEST(BlockCacheTest, AScanDoesNotPushOutWhatIsUsedAgain) {
   EXPECT_LT(hot_reads, 40u);
 }
 
+// A block that comes again soon after it went stays, though others come and go.
+Task<absl::Status> ComeAgain(Shard& shard) {
+  Fixture fixture(shard);
+  auto file = co_await MakeFile(shard.io(), &fixture.cache);
+  if (!file.ok()) co_return file.status();
+  fixture.file = *file;
+  for (uint64_t use = 0; use < 3; ++use) {
+    const uint64_t before = fixture.cache.stats().misses;
+    if (absl::Status status = co_await ReadOne(&fixture, 0); !status.ok()) co_return status;
+    EXPECT_EQ(fixture.cache.stats().misses - before, use < 2 ? 1u : 0u) << use;
+    for (uint64_t other = 1; other <= 18; ++other) {
+      const uint64_t block = use * 18 + other;
+      if (absl::Status status = co_await ReadOne(&fixture, block); !status.ok()) co_return status;
+    }
+  }
+  co_return absl::OkStatus();
+}
+
+TEST(BlockCacheTest, WhatComesAgainSoonStays) {
+  Simulation simulation({.seed = 1});
+  const SimulationResult result = simulation.Run(ComeAgain);
+  ASSERT_TRUE(result.ok()) << result.message;
+}
+
 Task<absl::Status> ReadTwiceWithError(Shard& shard, Simulation* simulation) {
   Fixture fixture(shard);
   auto file = co_await MakeFile(shard.io(), &fixture.cache);
