@@ -1,6 +1,6 @@
 // ShardStore: the part of a database that one shard owns.
 //
-//   auto store = co_await ShardStore::Open(shard, {.directory = "/data/db"});
+//   auto store = co_await ShardStore::Open(shard, "/data/db");
 //   auto written = co_await (*store)->Put("key", "value");            // survives a power cut now
 //   auto value = co_await (*store)->Get("key");                       // optional<string>
 //   absl::Status closed = co_await (*store)->Close();
@@ -59,11 +59,13 @@ struct StoreStats {
 // DataLoss when what they need is damaged.
 class ShardStore final : private WalSink {
  public:
-  // Opens a database, or makes one. Replays its log; what was replayed is durable before this
-  // returns. Errors: NotFound; Unavailable, when another process or store has it open;
-  // PermissionDenied, when it is not ours alone; FailedPrecondition, of a newer format; DataLoss,
-  // when what was durable is damaged; those of the file system, after which it can be tried again.
-  static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> Open(Shard& shard, StoreOptions options);
+  // Opens the database in `directory`, or makes one; the directory around it must be there. Replays
+  // its log; what was replayed is durable before this returns. Errors: NotFound; Unavailable, when
+  // another process or store has it open; PermissionDenied, when it is not ours alone;
+  // FailedPrecondition, of a newer format; DataLoss, when what was durable is damaged; those of the
+  // file system, after which it can be tried again.
+  static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> Open(Shard& shard, std::string directory,
+                                                                StoreOptions options = {});
   ShardStore(const ShardStore&) = delete;
   ShardStore& operator=(const ShardStore&) = delete;
   // Close it first: otherwise what was not durable may be lost, as when the process is killed.

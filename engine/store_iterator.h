@@ -25,7 +25,10 @@ struct Snapshot {
   Sequence sequence;
 };
 
+// No aggregate: g++ 12 destroys twice what is made in braces within a co_await.
 struct ScanOptions {
+  ScanOptions() = default;
+
   std::optional<std::string> lower;  // the first key that may be seen
   std::optional<std::string> upper;  // the first behind it that may not
   std::optional<Snapshot> snapshot;  // without one: of the moment of the call

@@ -63,10 +63,14 @@ uint64_t StreamOf(std::string_view segment) {
 }  // namespace
 
 Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(Shard& shard,
+                                                                   std::string directory,
                                                                    StoreOptions options) {
   if (absl::Status valid = options.Validate(); !valid.ok()) co_return valid;
+  if (directory.empty()) {
+    co_return absl::InvalidArgumentError("the name of the database's directory is empty");
+  }
   const FileSystemOptions how = {.create = options.create_if_missing};
-  absl::StatusOr<FileSystem> files = co_await FileSystem::Open(shard.io(), options.directory, how);
+  absl::StatusOr<FileSystem> files = co_await FileSystem::Open(shard.io(), directory, how);
   if (!files.ok()) co_return files.status();
   std::unique_ptr<ShardStore> store(new ShardStore(shard, std::move(options), *std::move(files)));
   StoreOpener opener(*store);

@@ -3,9 +3,6 @@
 namespace ioengine {
 
 absl::Status StoreOptions::Validate() const {
-  if (directory.empty()) {
-    return absl::InvalidArgumentError("StoreOptions::directory is empty: name the database's");
-  }
   if (memtable_bytes == 0) {
     return absl::InvalidArgumentError(
         "StoreOptions::memtable_bytes is 0: nothing could be written");

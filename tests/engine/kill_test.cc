@@ -94,10 +94,9 @@ Killed KillAWriter(const std::string& directory, uint64_t first, Durability leve
 Task<absl::Status> CheckStore(Shard& shard, std::string directory,
                               const std::vector<uint64_t>* acknowledged, uint64_t* next) {
   StoreOptions options;
-  options.directory = directory;
   options.wal.segment_bytes = size_t{1} << 20;
   options.memtable_bytes = size_t{1} << 30;
-  auto store = co_await ShardStore::Open(shard, options);
+  auto store = co_await ShardStore::Open(shard, directory, options);
   if (!store.ok()) co_return store.status();
   for (const uint64_t number : *acknowledged) {
     const std::string key = absl::StrCat("key", number);

@@ -41,10 +41,9 @@ Task<absl::Status> WriteForEver(ShardStore* store, uint64_t* next, Durability le
 
 Task<absl::Status> Serve(Shard& shard, std::string directory, uint64_t first, Durability level) {
   StoreOptions options;
-  options.directory = directory;
   options.wal.segment_bytes = size_t{1} << 20;
   options.memtable_bytes = size_t{1} << 30;
-  auto store = co_await ShardStore::Open(shard, options);
+  auto store = co_await ShardStore::Open(shard, directory, options);
   if (!store.ok()) co_return store.status();
   Say("opened\n");
   uint64_t next = first;

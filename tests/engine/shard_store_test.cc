@@ -24,7 +24,6 @@ using Value = std::optional<std::string>;
 
 StoreOptions Small() {
   StoreOptions options;
-  options.directory = "/db";
   options.wal.segment_bytes = size_t{64} << 10;
   options.wal.max_frame_bytes = size_t{16} << 10;
   options.wal.max_pending_bytes = size_t{256} << 10;
@@ -42,8 +41,9 @@ SimulationOptions World(uint64_t seed = 1) {
 // Runs `program(store)` on a store that is opened before and closed after.
 using Program = Task<absl::Status> (*)(ShardStore& store);
 
-Task<absl::Status> RunOpen(Shard& shard, StoreOptions options, Program program) {
-  auto store = co_await ShardStore::Open(shard, options);
+Task<absl::Status> RunOpen(Shard& shard, std::string directory, StoreOptions options,
+                           Program program) {
+  auto store = co_await ShardStore::Open(shard, directory, options);
   if (!store.ok()) co_return store.status();
   if (absl::Status status = co_await program(**store); !status.ok()) co_return status;
   co_return co_await (*store)->Close();
@@ -53,8 +53,9 @@ class ShardStoreTest : public testing::Test {
  protected:
   ShardStoreTest() { simulation_.disk().MakeDirectories("/db"); }
 
-  absl::Status Run(Program program, StoreOptions options = Small()) {
-    const SimulationResult result = simulation_.Run(RunOpen, options, program);
+  absl::Status Run(Program program, StoreOptions options = Small(),
+                   const std::string& directory = "/db") {
+    const SimulationResult result = simulation_.Run(RunOpen, directory, options, program);
     EXPECT_EQ(result.end, SimulationEnd::kFinished) << result.message;
     return result.status;
   }
@@ -264,9 +265,9 @@ TEST_F(ShardStoreTest, RefusesWhatCannotBeWritten) {
 }
 
 Task<absl::Status> OpenTwice(Shard& shard) {
-  auto first = co_await ShardStore::Open(shard, Small());
+  auto first = co_await ShardStore::Open(shard, "/db", Small());
   if (!first.ok()) co_return first.status();
-  auto second = co_await ShardStore::Open(shard, Small());
+  auto second = co_await ShardStore::Open(shard, "/db", Small());
   EXPECT_TRUE(absl::IsUnavailable(second.status())) << second.status();
   EXPECT_NE(second.status().message().find("/db"), std::string::npos) << second.status();
   if (absl::Status closed = co_await (*first)->Close(); !closed.ok()) co_return closed;
@@ -277,7 +278,7 @@ Task<absl::Status> OpenTwice(Shard& shard) {
   const auto twice = co_await (*first)->Close();
   EXPECT_TRUE(absl::IsUnavailable(twice)) << twice;
   first->reset();
-  second = co_await ShardStore::Open(shard, Small());
+  second = co_await ShardStore::Open(shard, "/db", Small());
   if (!second.ok()) co_return second.status();
   co_return co_await (*second)->Close();
 }
@@ -291,11 +292,8 @@ TEST_F(ShardStoreTest, SaysWhatIsWrongWithADirectory) {
   StoreOptions options = Small();
   options.create_if_missing = false;
   EXPECT_TRUE(absl::IsNotFound(Run(nothing, options)));
-  options.directory = "";
-  EXPECT_TRUE(absl::IsInvalidArgument(Run(nothing, options)));
-  options = Small();
-  options.directory = "/nowhere/db";
-  EXPECT_TRUE(absl::IsNotFound(Run(nothing, options)));
+  EXPECT_TRUE(absl::IsInvalidArgument(Run(nothing, Small(), "")));
+  EXPECT_TRUE(absl::IsNotFound(Run(nothing, Small(), "/nowhere/db")));
   simulation_.disk().PutFile("/db/W-1-0", std::string(4096, 'x'));
   const absl::Status status = Run(nothing);
   EXPECT_TRUE(absl::IsDataLoss(status)) << status;
@@ -303,7 +301,7 @@ TEST_F(ShardStoreTest, SaysWhatIsWrongWithADirectory) {
 }
 
 Task<absl::Status> FailALog(Shard& shard, Simulation* simulation) {
-  auto store = co_await ShardStore::Open(shard, Small());
+  auto store = co_await ShardStore::Open(shard, "/db", Small());
   if (!store.ok()) co_return store.status();
   auto put = co_await (*store)->Put("a", "before");
   if (!put.ok()) co_return put.status();
@@ -341,7 +339,7 @@ Task<absl::Status> PutAndStop(ShardStore* store) {
 }
 
 Task<absl::Status> DestroyAWriter(Shard& shard) {
-  auto store = co_await ShardStore::Open(shard, Small());
+  auto store = co_await ShardStore::Open(shard, "/db", Small());
   if (!store.ok()) co_return store.status();
   {
     TaskScope scope(shard.executor());

@@ -50,5 +50,19 @@ TEST(ExamplesTest, ALogIsSimulated) {
             0);
 }
 
+TEST(ExamplesTest, AStoreKeepsWhatIsWritten) {
+  std::string directory = "/var/tmp/examples_test.XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string command =
+      "examples/store " + directory + "/db >" + directory + "/out 2>" + directory + "/err";
+  const std::string rest = "ada was 1815\nuser/grace = 1906\n";
+  for (int before = 0; before < 3; ++before) {
+    EXPECT_EQ(std::system(command.c_str()), 0) << ReadWhole(directory + "/err");
+    EXPECT_EQ(ReadWhole(directory + "/out"),
+              "opened " + std::to_string(before) + " times before\n" + rest);
+  }
+  std::filesystem::remove_all(directory);
+}
+
 }  // namespace
 }  // namespace ioengine

@@ -246,7 +246,7 @@ bool Explains(World& world, const absl::Status& status) {
 }  // namespace
 
 Task<absl::Status> Live(Shard& shard, World* world) {
-  auto store = co_await ShardStore::Open(shard, world->shape.store);
+  auto store = co_await ShardStore::Open(shard, "/db", world->shape.store);
   if (!store.ok()) co_return Explains(*world, store.status()) ? absl::OkStatus() : store.status();
   const auto contents = co_await ReadAll(world, store->get());
   if (!contents.ok()) co_return contents.status();

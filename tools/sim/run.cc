@@ -92,7 +92,6 @@ void NoteEnd(World& world, const SimulationResult& ended) {
 Shape ShapeOf(const RunOptions& options) {
   Random random(options.seed * 0x9e37'79b9 + 17);
   Shape shape;
-  shape.store.directory = "/db";
   shape.store.database = MakeUuid(random.Next(), random.Next());
   WalOptions& wal = shape.store.wal;
   wal.segment_bytes = size_t{16384} << random.Below(5);
