@@ -235,6 +235,30 @@ TEST_F(WalFaultsTest, ACloseDoesNotWaitForSpace) {
   EXPECT_TRUE(lab.Read().ok());
 }
 
+Task<absl::Status> SleepAndAppend(WalLab* lab, WalWriter* log) {
+  co_await Sleep(milliseconds(10));
+  absl::Status status;
+  for (int i = 0; i < 20 && status.ok(); ++i) {
+    status = co_await AppendAndWait(lab, log, 3'000, Durability::kDurable);
+  }
+  co_return status;
+}
+
+// Its file is removed, at the latest before the next attempt.
+TEST_F(WalFaultsTest, AHalfMadeSegmentIsNotUsed) {
+  for (const IoOpcode opcode : {IoOpcode::kWrite, IoOpcode::kFdatasync}) {
+    WalLab lab;
+    SimFaults& faults = lab.simulation.disk().faults();
+    faults.Add({.opcode = opcode, .path_part = "W-4-1", .argument = ENOSPC});
+    faults.Add({.opcode = IoOpcode::kRemove, .argument = ENOSPC});
+    const SimulationResult written = lab.Write(SleepAndAppend);
+    ASSERT_TRUE(written.ok()) << written.message;
+    EXPECT_EQ(faults.count(SimFault::kError), 2u);
+    EXPECT_EQ(lab.stats.times_no_space, 1u);
+    EXPECT_TRUE(lab.Read().ok());
+  }
+}
+
 Task<absl::Status> ReleaseForSpace(WalLab* lab, WalWriter* log) {
   absl::Status status = co_await UseUpTheSpace(lab, log);
   const uint64_t released = log->reached(Durability::kDurable);

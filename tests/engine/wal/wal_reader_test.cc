@@ -185,6 +185,39 @@ TEST_F(WalReaderTest, LessThanTheSealIsDataLoss) {
   EXPECT_TRUE(absl::IsDataLoss(lab.Read().status)) << "the sealed frame itself is damaged";
 }
 
+Task<absl::Status> WriteTwentyOthers(WalLab* lab, WalWriter* log) {
+  for (int i = 0; i < 20; ++i) {
+    absl::Status status = co_await AppendAndWait(lab, log, 2'999, Durability::kDurable);
+    if (!status.ok()) co_return status;
+  }
+  co_return absl::OkStatus();
+}
+
+// Good frames of the right numbers, which do not follow the ones before.
+TEST_F(WalReaderTest, FramesOfAnotherChainAreNotTaken) {
+  WalLab lab;
+  WalLab other;
+  ASSERT_TRUE(lab.Write(WriteTwenty).ok());
+  ASSERT_TRUE(other.Write(WriteTwentyOthers).ok());
+  for (const uint64_t segment : {uint64_t{1}, uint64_t{2}}) {
+    lab.simulation.disk().PutFile(lab.PathOf(segment),
+                                  *other.simulation.disk().Contents(lab.PathOf(segment)));
+  }
+  const SimulationResult result = lab.Read();
+  EXPECT_TRUE(absl::IsDataLoss(result.status)) << result.message;
+}
+
+// Rule 6: what could not be made durable is not served.
+TEST_F(WalReaderTest, AReplayWhoseSyncFailsHasFailed) {
+  for (const IoOpcode opcode : {IoOpcode::kFdatasync, IoOpcode::kFsync}) {
+    WalLab lab;
+    ASSERT_TRUE(lab.Write(WriteTwenty).ok());
+    lab.simulation.disk().faults().Add({.fault = SimFault::kSyncDropsData, .opcode = opcode});
+    EXPECT_TRUE(absl::IsInternal(lab.Read().status));
+    EXPECT_TRUE(lab.Read().ok());
+  }
+}
+
 TEST_F(WalReaderTest, AMissingSegmentIsDataLoss) {
   for (const uint64_t segment : {uint64_t{0}, uint64_t{1}}) {
     WalLab lab;
