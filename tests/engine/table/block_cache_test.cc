@@ -140,6 +140,7 @@ Task<absl::Status> PinMany(Shard& shard) {
   EXPECT_EQ(fixture.cache.pinned_bytes(), 12 * kPage);
   EXPECT_TRUE(absl::IsResourceExhausted(co_await ReadOne(&fixture, 20)));
   EXPECT_EQ(fixture.cache.stats().full, 1u);
+  EXPECT_EQ(fixture.cache.stats().misses, 12u) << "what is refused is not begun";
   EXPECT_TRUE((co_await ReadOne(&fixture, 3)).ok()) << "what is pinned already costs nothing";
   pins.pop_back();
   // Others come and go; the pinned ones stay as they are.
@@ -206,6 +207,30 @@ Task<absl::Status> ComeAgain(Shard& shard) {
     }
   }
   co_return absl::OkStatus();
+}
+
+// The same for a block that is used again before it went.
+Task<absl::Status> UseTwice(Shard& shard) {
+  Fixture fixture(shard);
+  auto file = co_await MakeFile(shard.io(), &fixture.cache);
+  if (!file.ok()) co_return file.status();
+  fixture.file = *file;
+  for (const uint64_t block : {0, 0}) {
+    if (absl::Status status = co_await ReadOne(&fixture, block); !status.ok()) co_return status;
+  }
+  for (uint64_t block = 1; block <= 40; ++block) {
+    if (absl::Status status = co_await ReadOne(&fixture, block); !status.ok()) co_return status;
+  }
+  const uint64_t before = fixture.cache.stats().misses;
+  const absl::Status status = co_await ReadOne(&fixture, 0);
+  EXPECT_EQ(fixture.cache.stats().misses, before);
+  co_return status;
+}
+
+TEST(BlockCacheTest, WhatIsUsedAgainStays) {
+  Simulation simulation({.seed = 1});
+  const SimulationResult result = simulation.Run(UseTwice);
+  ASSERT_TRUE(result.ok()) << result.message;
 }
 
 TEST(BlockCacheTest, WhatComesAgainSoonStays) {

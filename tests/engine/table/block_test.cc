@@ -105,7 +105,11 @@ TEST(BlockTest, AMutatedBlockIsRefusedOrReadWithinItself) {
     std::vector<std::byte> bytes = BlockOf(RandomTable(random, {.records = 8}));
     const BlockHeader header = LoadBlockHeader(bytes);
     for (uint64_t n = 1 + random.Below(3); n > 0; --n) {
-      bytes[8 + random.Below(header.used_bytes - 8)] = static_cast<std::byte>(random.Below(256));
+      // Mostly lengths and offsets, by a little or by much.
+      const size_t end = random.OneIn(3) ? header.used_bytes : sizeof(header) + header.records * 8;
+      std::byte& byte = bytes[8 + random.Below(end - 8)];
+      byte = static_cast<std::byte>(
+          random.OneIn(2) ? random.Below(256) : static_cast<uint64_t>(byte) + random.Below(16) - 8);
     }
     SealBlock(bytes, kSeed, kOffset);
     if (!CheckBlock(bytes, BlockKind::kData, kSeed, kOffset).ok()) continue;
