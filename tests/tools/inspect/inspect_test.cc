@@ -1,0 +1,126 @@
+// What ioengine-inspect says of a database that is well, and of one that is not.
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "ioengine/engine/runtime.h"
+#include "ioengine/engine/shard_store.h"
+#include "ioengine/sched/future.h"
+#include "ioengine/tests/io/test_directory.h"
+#include "ioengine/tools/inspect/print.h"
+#include "ioengine/tools/inspect/report.h"
+
+namespace ioengine::inspect {
+namespace {
+
+constexpr uint64_t kWrites = 20;
+
+Task<absl::Status> WriteSome(Shard& shard, std::string directory) {
+  StoreOptions options;
+  options.wal.segment_bytes = size_t{64} << 10;
+  options.wal.max_frame_bytes = size_t{16} << 10;
+  options.wal_read.read_bytes = size_t{64} << 10;
+  auto store = co_await ShardStore::Open(shard, directory, options);
+  if (!store.ok()) co_return store.status();
+  for (uint64_t i = 0; i < kWrites; ++i) {
+    const std::string value(i * 300, 'v');
+    auto written = co_await (*store)->Put(absl::StrCat("key", i), value);
+    if (!written.ok()) co_return written.status();
+  }
+  auto deleted = co_await (*store)->Delete("key1");
+  if (!deleted.ok()) co_return deleted.status();
+  co_return co_await (*store)->Close();
+}
+
+class InspectTest : public testing::Test {
+ protected:
+  // Opened twice, so that there is a sealed stream.
+  InspectTest() {
+    auto runtime = Runtime::Start({.shard_count = 1, .buffer_pool_bytes = size_t{8} << 20});
+    EXPECT_TRUE(runtime.ok()) << runtime.status();
+    for (int i = 0; i < 2; ++i) {
+      const absl::Status status = (*runtime)->Submit(0, WriteSome, path_).Wait();
+      EXPECT_TRUE(status.ok()) << status;
+    }
+  }
+
+  DatabaseReport Inspect() {
+    const absl::StatusOr<DatabaseReport> report = InspectDatabase(path_);
+    EXPECT_TRUE(report.ok()) << report.status();
+    return report.ok() ? *report : DatabaseReport();
+  }
+
+  void Flip(const std::string& name, uint64_t offset_bytes) {
+    std::fstream file(path_ + "/" + name, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(static_cast<std::streamoff>(offset_bytes));
+    const char byte = static_cast<char>(file.get() ^ 1);
+    file.seekp(static_cast<std::streamoff>(offset_bytes));
+    file.put(byte);
+    EXPECT_TRUE(file.good()) << name;
+  }
+
+  const TestDirectory directory_;
+  const std::string path_ = directory_.File("db");
+};
+
+TEST_F(InspectTest, AGoodDatabase) {
+  const DatabaseReport report = Inspect();
+  EXPECT_EQ(VerifyText(report), path_ + ": all is well\n");
+  ASSERT_EQ(report.streams.size(), 2u);
+  for (const StreamReport& stream : report.streams) {
+    EXPECT_EQ(stream.puts, kWrites);
+    EXPECT_EQ(stream.deletes, 1u);
+    EXPECT_EQ(stream.records, kWrites + 1);
+    EXPECT_GT(stream.segments, 1u);
+  }
+  EXPECT_TRUE(report.streams[0].root.seal.has_value());
+  EXPECT_FALSE(report.streams[1].root.seal.has_value());
+  EXPECT_NE(StatsText(report).find("opened 2 times"), std::string::npos) << StatsText(report);
+  EXPECT_NE(Json(report).find("\"problems\": []"), std::string::npos) << Json(report);
+}
+
+TEST_F(InspectTest, DumpsSlotsAndFrames) {
+  const auto slots = InspectRoot(path_ + "/ROOT");
+  ASSERT_TRUE(slots.ok()) << slots.status();
+  EXPECT_NE(DumpText(*slots).find("log 1 of incarnation 1"), std::string::npos) << DumpText(*slots);
+  EXPECT_NE(DumpJson(*slots).find("\"slot\": 3"), std::string::npos);
+  const auto segment = InspectSegment(path_ + "/W-1-0");
+  ASSERT_TRUE(segment.ok()) << segment.status();
+  EXPECT_NE(DumpText(*segment).find("frame 1, "), std::string::npos) << DumpText(*segment);
+  EXPECT_EQ(DumpText(*segment).find("key1"), std::string::npos) << "no keys";
+  EXPECT_NE(DumpJson(*segment).find("\"puts\": 1"), std::string::npos);
+}
+
+TEST_F(InspectTest, DamageIsNamed) {
+  Flip("W-1-0", 5000);
+  DatabaseReport report = Inspect();
+  ASSERT_EQ(report.problems.size(), 1u) << VerifyText(report);
+  EXPECT_NE(report.problems[0].find("log 1"), std::string::npos) << report.problems[0];
+  Flip("W-1-0", 5000);
+  Flip("W-2-0", 5000);
+  report = Inspect();
+  ASSERT_EQ(report.problems.size(), 1u) << VerifyText(report);
+  EXPECT_NE(report.problems[0].find("log 2"), std::string::npos) << report.problems[0];
+  Flip("ROOT", 20'000);
+  report = Inspect();
+  EXPECT_EQ(report.problems.size(), 2u) << VerifyText(report);
+  EXPECT_NE(VerifyText(report).find("slot 1 of ROOT"), std::string::npos) << VerifyText(report);
+  EXPECT_TRUE(report.root.has_value()) << "its copy is good";
+}
+
+TEST_F(InspectTest, WhatIsNoDatabase) {
+  EXPECT_TRUE(absl::IsNotFound(InspectDatabase(directory_.path()).status()));
+  EXPECT_TRUE(absl::IsNotFound(InspectSegment(path_ + "/W-9-9").status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(InspectSegment(path_ + "/x").status()));
+}
+
+}  // namespace
+}  // namespace ioengine::inspect

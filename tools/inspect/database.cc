@@ -1,0 +1,168 @@
+// A whole database: what ROOT says, and whether the files agree.
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ioengine/engine/wal/wal_stream.h"
+#include "ioengine/tools/inspect/files.h"
+#include "ioengine/tools/inspect/report.h"
+
+namespace ioengine::inspect {
+namespace {
+
+void AddProblem(DatabaseReport& report, std::string problem) {
+  report.problems.push_back(std::move(problem));
+}
+
+// As RootFile finds it.
+void FindInForce(DatabaseReport& report) {
+  const auto is_newer = [](const RootState& a, const RootState& b) {
+    return std::pair(a.epoch, a.incarnation) > std::pair(b.epoch, b.incarnation);
+  };
+  for (const size_t first : {size_t{0}, size_t{2}}) {
+    const RootState* newest = nullptr;
+    for (const size_t slot : {first, first + 1}) {
+      const SlotReport& at = report.slots[slot];
+      if (!at.status.ok()) {
+        AddProblem(report, absl::StrCat("ROOT: ", at.status.message()));
+      } else if (newest == nullptr || is_newer(at.state, *newest)) {
+        newest = &at.state;
+      }
+    }
+    if (newest == nullptr) {
+      report.root.reset();
+      AddProblem(report,
+                 "ROOT: both slots of a pair are damaged: it is not known what is in force");
+      return;
+    }
+    if (!report.root.has_value() || is_newer(*newest, *report.root)) report.root = *newest;
+  }
+}
+
+// Adds what follows the chain so far; false where it ends.
+bool FollowChain(const SegmentReport& segment, uint64_t salt, StreamReport& stream) {
+  for (const FrameReport& frame : segment.frames) {
+    const WalFrameHeader& header = frame.header;
+    if (header.salt != salt || header.frame != stream.last_frame + 1 ||
+        header.previous_hash != stream.last_hash) {
+      return false;
+    }
+    ++stream.frames;
+    stream.last_frame = header.frame;
+    stream.last_hash = header.checksum;
+    stream.last_record = header.first_record + header.record_count - 1;
+    stream.frame_bytes += WalFrameBytes(header.body_bytes);
+    stream.newest_durable_frame = std::max(stream.newest_durable_frame, header.durable_frame);
+    for (const RecordReport& record : frame.records) {
+      ++stream.records;
+      stream.puts += record.puts;
+      stream.deletes += record.deletes;
+      stream.record_bytes += record.bytes;
+    }
+    if (stream.root.seal.has_value() && header.frame == stream.root.seal->frame) return false;
+  }
+  return true;
+}
+
+void CheckEnd(DatabaseReport& report, const StreamReport& stream) {
+  const std::string name = absl::StrCat("log ", stream.root.stream, ": ");
+  if (stream.root.seal.has_value()) {
+    const RootSeal& seal = *stream.root.seal;
+    if (stream.last_frame != seal.frame || stream.last_hash != seal.hash ||
+        stream.last_record != seal.record) {
+      AddProblem(report, absl::StrCat(name, "ROOT seals it with frame ", seal.frame,
+                                      ", and its good frames end with ", stream.last_frame));
+    }
+  } else if (stream.newest_durable_frame > stream.last_frame) {
+    AddProblem(report, absl::StrCat(name, "a frame says that ", stream.newest_durable_frame,
+                                    " frames were durable, and the good ones end with ",
+                                    stream.last_frame));
+  }
+}
+
+// Frames behind the end that say that there was more.
+void LookForProof(const std::map<uint64_t, SegmentReport>& segments, const RootState& root,
+                  StreamReport& stream) {
+  const WalStream identity = {root.database, stream.root.incarnation, stream.root.stream,
+                              stream.root.root_epoch};
+  for (const auto& [number, segment] : segments) {
+    for (const FrameReport& frame : segment.frames) {
+      if (frame.header.salt != WalSalt(identity, number)) continue;
+      stream.newest_durable_frame =
+          std::max(stream.newest_durable_frame, frame.header.durable_frame);
+    }
+  }
+}
+
+void InspectStream(DatabaseReport& report, const RootStream& root,
+                   const std::map<uint64_t, SegmentReport>& segments) {
+  StreamReport stream;
+  stream.root = root;
+  stream.segments = segments.size();
+  const WalStream identity = {report.root->database, root.incarnation, root.stream,
+                              root.root_epoch};
+  if (segments.empty()) {
+    AddProblem(report, absl::StrCat("log ", root.stream, ": it has no segment"));
+  }
+  for (const auto& [number, segment] : segments) {
+    if (!FollowChain(segment, WalSalt(identity, number), stream)) break;
+  }
+  LookForProof(segments, *report.root, stream);
+  CheckEnd(report, stream);
+  report.streams.push_back(std::move(stream));
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<SlotReport>> InspectRoot(const std::string& path) {
+  absl::StatusOr<std::vector<std::byte>> bytes = ReadFile(path);
+  if (!bytes.ok()) return bytes.status();
+  bytes->resize(kRootSlots * kRootSlotBytes);
+  std::vector<SlotReport> slots;
+  for (size_t i = 0; i < kRootSlots; ++i) {
+    const std::span<const std::byte> slot =
+        std::span<const std::byte>(*bytes).subspan(i * kRootSlotBytes, kRootSlotBytes);
+    absl::StatusOr<RootState> state = DecodeRootSlot(slot, i);
+    SlotReport report;
+    report.slot = i;
+    report.status = state.status();
+    if (state.ok()) report.state = *std::move(state);
+    slots.push_back(std::move(report));
+  }
+  return slots;
+}
+
+absl::StatusOr<DatabaseReport> InspectDatabase(const std::string& directory) {
+  DatabaseReport report;
+  report.directory = directory;
+  absl::StatusOr<std::vector<SlotReport>> slots = InspectRoot(directory + "/ROOT");
+  if (!slots.ok()) return slots.status();
+  report.slots = *std::move(slots);
+  FindInForce(report);
+  std::map<uint64_t, std::map<uint64_t, SegmentReport>> segments;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!ParseSegmentName(name).has_value()) continue;
+    absl::StatusOr<SegmentReport> segment = InspectSegment(entry.path().string());
+    if (!segment.ok()) return segment.status();
+    segments[segment->stream][segment->segment] = *std::move(segment);
+  }
+  if (error) return absl::FailedPreconditionError(absl::StrCat(directory, ": ", error.message()));
+  if (!report.root.has_value()) return report;
+  for (const RootStream& stream : report.root->streams) {
+    InspectStream(report, stream, segments[stream.stream]);
+    segments.erase(stream.stream);
+  }
+  for (const auto& [stream, orphans] : segments) {
+    for (const auto& [number, segment] : orphans) report.orphans.push_back(segment.name);
+  }
+  return report;
+}
+
+}  // namespace ioengine::inspect

@@ -1,0 +1,82 @@
+// ioengine-inspect: looks into the files of a database, without opening it.
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "ioengine/tools/benchmark/flags.h"
+#include "ioengine/tools/inspect/print.h"
+#include "ioengine/tools/inspect/report.h"
+
+namespace ioengine::inspect {
+namespace {
+
+constexpr char kHelp[] =
+    "usage: ioengine-inspect dump FILE       what ROOT or a segment of the log holds\n"
+    "       ioengine-inspect stats DIRECTORY  what a database consists of, in numbers\n"
+    "       ioengine-inspect verify DIRECTORY whether its files hold together; status 1 if not\n"
+    "Reads and changes nothing, and prints neither keys nor values. Look at a database that is "
+    "not\n"
+    "open: of one that is, half a change may be seen.\n\n";
+
+constexpr int kBadUsage = 2;
+
+int Fail(const absl::Status& status, int exit_status) {
+  std::fprintf(stderr, "ioengine-inspect: %s\n", std::string(status.message()).c_str());
+  return exit_status;
+}
+
+absl::StatusOr<std::string> Dump(const std::string& path, bool json) {
+  if (std::filesystem::path(path).filename() == "ROOT") {
+    const absl::StatusOr<std::vector<SlotReport>> slots = InspectRoot(path);
+    if (!slots.ok()) return slots.status();
+    return json ? DumpJson(*slots) : DumpText(*slots);
+  }
+  const absl::StatusOr<SegmentReport> segment = InspectSegment(path);
+  if (!segment.ok()) return segment.status();
+  return json ? DumpJson(*segment) : DumpText(*segment);
+}
+
+int Main(int argc, char** argv) {
+  bool json = false;
+  bench::FlagSet flags;
+  flags.AddSwitch("json", "print JSON", &json);
+  const absl::StatusOr<std::vector<std::string>> words = flags.Parse(argc, argv);
+  if (!words.ok()) return Fail(words.status(), kBadUsage);
+  if (flags.help_wanted()) {
+    std::printf("%s%s", kHelp, flags.Help().c_str());
+    return 0;
+  }
+  if (words->size() != 2) {
+    return Fail(absl::InvalidArgumentError("give a command and a path (--help)"), kBadUsage);
+  }
+  const std::string& command = words->front();
+  const std::string& path = words->back();
+  if (command == "dump") {
+    const absl::StatusOr<std::string> text = Dump(path, json);
+    if (!text.ok()) return Fail(text.status(), 1);
+    std::fputs(text->c_str(), stdout);
+    return 0;
+  }
+  if (command != "stats" && command != "verify") {
+    return Fail(absl::InvalidArgumentError(
+                    absl::StrCat("unknown command ", command, ": dump, stats or verify")),
+                kBadUsage);
+  }
+  const absl::StatusOr<DatabaseReport> report = InspectDatabase(path);
+  if (!report.ok()) return Fail(report.status(), 1);
+  std::string text = command == "stats" ? StatsText(*report) : VerifyText(*report);
+  if (json) text = Json(*report);
+  std::fputs(text.c_str(), stdout);
+  return command == "verify" && !report->problems.empty() ? 1 : 0;
+}
+
+}  // namespace
+}  // namespace ioengine::inspect
+
+int main(int argc, char** argv) { return ioengine::inspect::Main(argc, argv); }

@@ -1,0 +1,178 @@
+#include "ioengine/tools/inspect/print.h"
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace ioengine::inspect {
+namespace {
+
+using OrderedJson = nlohmann::ordered_json;
+
+std::string Hex(uint64_t value) { return absl::StrFormat("%016x", value); }
+
+std::string SealText(const std::optional<RootSeal>& seal) {
+  if (!seal.has_value()) return "being written";
+  return absl::StrCat("sealed with frame ", seal->frame, ", record ", seal->record, ", hash ",
+                      Hex(seal->hash));
+}
+
+OrderedJson SealJson(const std::optional<RootSeal>& seal) {
+  if (!seal.has_value()) return nullptr;
+  return {{"frame", seal->frame}, {"record", seal->record}, {"hash", Hex(seal->hash)}};
+}
+
+OrderedJson StateJson(const RootState& state) {
+  OrderedJson streams = OrderedJson::array();
+  for (const RootStream& stream : state.streams) {
+    streams.push_back({{"stream", stream.stream},
+                       {"incarnation", stream.incarnation},
+                       {"root_epoch", stream.root_epoch},
+                       {"seal", SealJson(stream.seal)}});
+  }
+  return {{"epoch", state.epoch},
+          {"database", state.database.ToString()},
+          {"incarnation", state.incarnation},
+          {"placement", state.placement.kind == KeyPlacement::Kind::kHash ? "hash" : "range"},
+          {"prefix_bytes", state.placement.prefix_bytes},
+          {"streams", streams}};
+}
+
+}  // namespace
+
+std::string DumpText(const std::vector<SlotReport>& slots) {
+  std::string text;
+  for (const SlotReport& slot : slots) {
+    if (!slot.status.ok()) {
+      absl::StrAppend(&text, "slot ", slot.slot, ": ", std::string(slot.status.message()), "\n");
+      continue;
+    }
+    const RootState& state = slot.state;
+    absl::StrAppend(&text, "slot ", slot.slot, ": epoch ", state.epoch, ", database ",
+                    state.database.ToString(), ", incarnation ", state.incarnation, ", placement ",
+                    state.placement.kind == KeyPlacement::Kind::kHash ? "by hash" : "by range",
+                    "\n");
+    for (const RootStream& stream : state.streams) {
+      absl::StrAppend(&text, "  log ", stream.stream, " of incarnation ", stream.incarnation,
+                      ", from epoch ", stream.root_epoch, ", ", SealText(stream.seal), "\n");
+    }
+  }
+  return text;
+}
+
+std::string DumpJson(const std::vector<SlotReport>& slots) {
+  OrderedJson json = OrderedJson::array();
+  for (const SlotReport& slot : slots) {
+    OrderedJson one = {{"slot", slot.slot}, {"good", slot.status.ok()}};
+    if (slot.status.ok()) {
+      one["state"] = StateJson(slot.state);
+    } else {
+      one["problem"] = std::string(slot.status.message());
+    }
+    json.push_back(one);
+  }
+  return json.dump(2) + "\n";
+}
+
+std::string DumpText(const SegmentReport& segment) {
+  std::string text =
+      absl::StrCat(segment.name, ": ", segment.file_bytes, " bytes, ", segment.frames.size(),
+                   " good frames, then ", segment.other_pages, " pages that are not zeros\n");
+  for (const FrameReport& frame : segment.frames) {
+    const WalFrameHeader& header = frame.header;
+    absl::StrAppend(&text, "at ", frame.offset_bytes, ": frame ", header.frame, ", ",
+                    header.body_bytes, " bytes, durable up to ", header.durable_frame, ", hash ",
+                    Hex(header.checksum), ", previous ", Hex(header.previous_hash), ", root epoch ",
+                    header.root_epoch, "\n");
+    for (const RecordReport& record : frame.records) {
+      absl::StrAppend(&text, "  record ", record.number, ": ", record.bytes, " bytes, sequence ",
+                      record.epoch, ".", record.counter, ", ", record.puts, " puts, ",
+                      record.deletes, " deletes\n");
+    }
+  }
+  return text;
+}
+
+std::string DumpJson(const SegmentReport& segment) {
+  OrderedJson frames = OrderedJson::array();
+  for (const FrameReport& frame : segment.frames) {
+    OrderedJson records = OrderedJson::array();
+    for (const RecordReport& record : frame.records) {
+      records.push_back({{"record", record.number},
+                         {"bytes", record.bytes},
+                         {"epoch", record.epoch},
+                         {"counter", record.counter},
+                         {"puts", record.puts},
+                         {"deletes", record.deletes}});
+    }
+    const WalFrameHeader& header = frame.header;
+    frames.push_back({{"offset_bytes", frame.offset_bytes},
+                      {"frame", header.frame},
+                      {"body_bytes", header.body_bytes},
+                      {"durable_frame", header.durable_frame},
+                      {"checksum", Hex(header.checksum)},
+                      {"previous_hash", Hex(header.previous_hash)},
+                      {"root_epoch", header.root_epoch},
+                      {"first_record", header.first_record},
+                      {"records", records}});
+  }
+  const OrderedJson json = {{"segment", segment.name},
+                            {"file_bytes", segment.file_bytes},
+                            {"other_pages", segment.other_pages},
+                            {"frames", frames}};
+  return json.dump(2) + "\n";
+}
+
+std::string StatsText(const DatabaseReport& report) {
+  std::string text = report.directory + "\n";
+  if (!report.root.has_value()) return text + "ROOT: it is not known what is in force\n";
+  const RootState& root = *report.root;
+  absl::StrAppend(&text, "database ", root.database.ToString(), ", epoch ", root.epoch, ", opened ",
+                  root.incarnation, " times\n");
+  for (const StreamReport& stream : report.streams) {
+    absl::StrAppend(&text, "log ", stream.root.stream, ": ", stream.segments, " segments, ",
+                    stream.frames, " frames of ", stream.frame_bytes, " bytes, ", stream.records,
+                    " records of ", stream.record_bytes, " bytes, ", stream.puts, " puts, ",
+                    stream.deletes, " deletes; ", SealText(stream.root.seal), "\n");
+  }
+  if (!report.orphans.empty()) {
+    absl::StrAppend(&text, report.orphans.size(), " segments that ROOT does not name\n");
+  }
+  return text;
+}
+
+std::string VerifyText(const DatabaseReport& report) {
+  std::string text;
+  for (const std::string& problem : report.problems) absl::StrAppend(&text, problem, "\n");
+  if (text.empty()) text = absl::StrCat(report.directory, ": all is well\n");
+  return text;
+}
+
+std::string Json(const DatabaseReport& report) {
+  OrderedJson streams = OrderedJson::array();
+  for (const StreamReport& stream : report.streams) {
+    streams.push_back({{"stream", stream.root.stream},
+                       {"seal", SealJson(stream.root.seal)},
+                       {"segments", stream.segments},
+                       {"frames", stream.frames},
+                       {"frame_bytes", stream.frame_bytes},
+                       {"last_frame", stream.last_frame},
+                       {"last_record", stream.last_record},
+                       {"records", stream.records},
+                       {"record_bytes", stream.record_bytes},
+                       {"puts", stream.puts},
+                       {"deletes", stream.deletes}});
+  }
+  OrderedJson json = {
+      {"directory", report.directory},
+      {"root", report.root.has_value() ? StateJson(*report.root) : OrderedJson(nullptr)},
+      {"logs", streams},
+      {"orphans", report.orphans},
+      {"problems", report.problems}};
+  return json.dump(2) + "\n";
+}
+
+}  // namespace ioengine::inspect

@@ -1,0 +1,27 @@
+// Reports as text for people, and as JSON for programs.
+#ifndef IOENGINE_TOOLS_INSPECT_PRINT_H_
+#define IOENGINE_TOOLS_INSPECT_PRINT_H_
+
+#include <string>
+#include <vector>
+
+#include "ioengine/tools/inspect/report.h"
+
+namespace ioengine::inspect {
+
+// What the files hold. Neither has keys or values.
+std::string DumpText(const std::vector<SlotReport>& slots);
+std::string DumpText(const SegmentReport& segment);
+std::string DumpJson(const std::vector<SlotReport>& slots);
+std::string DumpJson(const SegmentReport& segment);
+
+// What a database consists of, in numbers.
+std::string StatsText(const DatabaseReport& report);
+// The same with the problems.
+std::string Json(const DatabaseReport& report);
+// The problems, a line each; or that there are none.
+std::string VerifyText(const DatabaseReport& report);
+
+}  // namespace ioengine::inspect
+
+#endif  // IOENGINE_TOOLS_INSPECT_PRINT_H_

@@ -1,0 +1,108 @@
+// Segments of the log, each by itself.
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ioengine/engine/format/batch_record.h"
+#include "ioengine/engine/format/coding.h"
+#include "ioengine/tools/inspect/files.h"
+#include "ioengine/tools/inspect/report.h"
+
+namespace ioengine::inspect {
+namespace {
+
+bool IsZeros(std::span<const std::byte> bytes) {
+  return std::all_of(bytes.begin(), bytes.end(),
+                     [](std::byte byte) { return byte == std::byte{0}; });
+}
+
+// Puts records together that span frames.
+class Records {
+ public:
+  // Those that end in the frame; of one whose begin is in an earlier segment nothing but the
+  // number.
+  std::vector<RecordReport> Take(const WalFrameHeader& header, std::span<const std::byte> body) {
+    std::vector<RecordReport> records;
+    uint64_t number = header.first_record;
+    WalFragmentReader reader(body);
+    for (std::optional<WalFragment> part = reader.Next(); part.has_value(); part = reader.Next()) {
+      const bool begins =
+          part->kind == WalFragmentKind::kWhole || part->kind == WalFragmentKind::kFirst;
+      const bool ends =
+          part->kind == WalFragmentKind::kWhole || part->kind == WalFragmentKind::kLast;
+      if (begins) {
+        bytes_.clear();
+        has_begin_ = true;
+      }
+      bytes_.insert(bytes_.end(), part->bytes.begin(), part->bytes.end());
+      if (!ends) continue;
+      records.push_back(Describe(number++));
+      has_begin_ = false;
+      bytes_.clear();
+    }
+    return records;
+  }
+
+ private:
+  RecordReport Describe(uint64_t number) const {
+    RecordReport report;
+    report.number = number;
+    report.bytes = bytes_.size();
+    if (!has_begin_) return report;
+    auto [sequence, operations] = DecodeBatchRecord(bytes_);
+    report.epoch = sequence.epoch;
+    report.counter = sequence.counter;
+    Operation operation;
+    while (operations.Next(&operation)) {
+      ++(operation.kind == OperationKind::kPut ? report.puts : report.deletes);
+    }
+    return report;
+  }
+
+  std::vector<std::byte> bytes_;
+  bool has_begin_ = false;
+};
+
+}  // namespace
+
+absl::StatusOr<SegmentReport> InspectSegment(const std::string& path) {
+  SegmentReport report;
+  report.name = std::filesystem::path(path).filename().string();
+  const std::optional<SegmentName> name = ParseSegmentName(report.name);
+  if (!name.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": no segment of a log has that name"));
+  }
+  report.stream = name->stream;
+  report.segment = name->segment;
+  absl::StatusOr<std::vector<std::byte>> file = ReadFile(path);
+  if (!file.ok()) return file.status();
+  report.file_bytes = file->size();
+  const std::span<const std::byte> bytes(*file);
+  Records records;
+  uint64_t offset_bytes = 0;
+  uint64_t salt = 0;
+  while (offset_bytes + kWalPageBytes <= bytes.size()) {
+    const std::span<const std::byte> rest = bytes.subspan(offset_bytes);
+    // The first frame tells the salt; if it is of an earlier life, so are its neighbours.
+    if (offset_bytes == 0) salt = LoadFixed<uint64_t>(rest.data() + offsetof(WalFrameHeader, salt));
+    const std::optional<WalFrameHeader> header =
+        PeekWalFrame(rest.first(kWalPageBytes), salt, rest.size());
+    if (!header.has_value()) break;
+    const size_t frame_bytes = WalFrameBytes(header->body_bytes);
+    if (!IsWalFrameIntact(*header, offset_bytes, rest.first(frame_bytes))) break;
+    const std::span<const std::byte> body =
+        rest.subspan(sizeof(WalFrameHeader), header->body_bytes);
+    report.frames.push_back({offset_bytes, *header, records.Take(*header, body)});
+    offset_bytes += frame_bytes;
+  }
+  for (; offset_bytes + kWalPageBytes <= bytes.size(); offset_bytes += kWalPageBytes) {
+    if (!IsZeros(bytes.subspan(offset_bytes, kWalPageBytes))) ++report.other_pages;
+  }
+  return report;
+}
+
+}  // namespace ioengine::inspect
