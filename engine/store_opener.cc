@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/format/coding.h"
+#include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/engine/wal/wal_reader.h"
 #include "ioengine/io/dma_file.h"
 #include "ioengine/sched/canary.h"
@@ -97,6 +99,7 @@ Task<absl::Status> StoreOpener::Run() {
   if (absl::Status status = co_await Lock(); !status.ok()) co_return status;
   if (absl::Status status = co_await ListSegments(); !status.ok()) co_return status;
   if (absl::Status status = co_await OpenRoot(); !status.ok()) co_return status;
+  if (absl::Status status = co_await CheckOrphans(); !status.ok()) co_return status;
   if (absl::Status status = co_await ReplayStreams(); !status.ok()) co_return status;
   if (absl::Status status = co_await BeginStream(); !status.ok()) co_return status;
   co_return co_await RemoveOrphans();
@@ -160,6 +163,47 @@ Task<absl::StatusOr<Uuid>> StoreOpener::ChooseIdentity() {
   if (!read.ok()) co_return read.status();
   if (*read != 2 * sizeof(uint64_t)) co_return absl::InternalError("/dev/urandom is cut short");
   co_return MakeUuid(LoadFixed<uint64_t>(buffer->data()), LoadFixed<uint64_t>(buffer->data() + 8));
+}
+
+// A stream has frames only once ROOT names it. So a segment that ROOT does not name has none, or is
+// of a stream that was let go; one of a later ROOT says that this one is older than it was.
+Task<absl::Status> StoreOpener::CheckOrphans() {
+  std::set<uint64_t> named;
+  for (const RootStream& stream : store_.root_->state().streams) named.insert(stream.stream);
+  for (const std::string& segment : segments_) {
+    if (named.count(StreamOf(segment)) > 0) continue;
+    if (absl::Status status = co_await CheckOrphan(segment); !status.ok()) co_return status;
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> StoreOpener::CheckOrphan(const std::string& segment) {
+  absl::StatusOr<DmaFile> file = co_await store_.files_.OpenFile(segment);
+  if (!file.ok()) co_return file.status();
+  absl::StatusOr<DmaBuffer> buffer = store_.shard_.io().AllocateBuffer(kWalPageBytes);
+  if (!buffer.ok()) co_return buffer.status();
+  absl::StatusOr<size_t> read = co_await file->Read(0, *buffer, kWalPageBytes);
+  if (!read.ok()) co_return read.status();
+  if (*read < kWalPageBytes) co_return absl::OkStatus();
+  // Whose it is is not known, so the frame itself says its salt.
+  const auto salt = LoadFixed<uint64_t>(buffer->data() + offsetof(WalFrameHeader, salt));
+  const std::optional<WalFrameHeader> header =
+      PeekWalFrame(buffer->bytes(), salt, kMaxWalFrameBytes);
+  if (!header.has_value() || header->root_epoch <= store_.root_->state().epoch) {
+    co_return absl::OkStatus();
+  }
+  const size_t frame_bytes = WalFrameBytes(header->body_bytes);
+  buffer = store_.shard_.io().AllocateBuffer(frame_bytes);
+  if (!buffer.ok()) co_return buffer.status();
+  read = co_await file->Read(0, *buffer, frame_bytes);
+  if (!read.ok()) co_return read.status();
+  if (*read < frame_bytes || !IsWalFrameIntact(*header, 0, buffer->bytes().first(frame_bytes))) {
+    co_return absl::OkStatus();
+  }
+  co_return absl::DataLossError(
+      absl::StrCat(store_.files_.root(), "/", segment, " is of epoch ", header->root_epoch,
+                   " of ROOT, which is at ", store_.root_->state().epoch,
+                   ": an older ROOT has taken the place of a newer one; put the newer one back"));
 }
 
 WalStream StoreOpener::IdentityOf(const RootStream& stream) const {

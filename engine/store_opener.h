@@ -21,7 +21,8 @@ namespace ioengine {
 // In an order in which a crash at any point does no harm:
 //
 //   1. the directory's lock: one opener
-//   2. ROOT: what is in force (RootFile completes its pair)
+//   2. ROOT: what is in force (RootFile completes its pair); no log that it does not name may be
+//      newer than it
 //   3. the log streams that it names, each to its seal, or to its end by proof; ReadWal makes
 //      durable what it read: after a kill it may be in the device's cache only, and nobody may see
 //      what a power cut then takes back
@@ -44,6 +45,8 @@ class StoreOpener {
   Task<absl::Status> CreateRoot();
   Task<absl::StatusOr<Uuid>> ChooseIdentity();
   Task<absl::Status> ListSegments();
+  Task<absl::Status> CheckOrphans();
+  Task<absl::Status> CheckOrphan(const std::string& segment);
   Task<absl::Status> ReplayStreams();
   Task<absl::Status> BeginStream();
   Task<absl::Status> RemoveOrphans();

@@ -300,6 +300,23 @@ TEST_F(ShardStoreTest, SaysWhatIsWrongWithADirectory) {
   EXPECT_NE(status.message().find("no ROOT"), std::string::npos) << status;
 }
 
+TEST_F(ShardStoreTest, AnOlderRootIsNoticed) {
+  const Program put = [](ShardStore& store) -> Task<absl::Status> {
+    auto written = co_await store.Put("k", "v");
+    co_return written.status();
+  };
+  ASSERT_EQ(Run(put), absl::OkStatus());
+  const std::string older = simulation_.disk().Contents("/db/ROOT").value();
+  ASSERT_EQ(Run(put), absl::OkStatus());
+  const std::string newer = simulation_.disk().Contents("/db/ROOT").value();
+  simulation_.disk().PutFile("/db/ROOT", older);
+  const absl::Status status = Run(put);
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_NE(status.message().find("older ROOT"), std::string::npos) << status;
+  simulation_.disk().PutFile("/db/ROOT", newer);
+  EXPECT_EQ(Run(put), absl::OkStatus()) << "nothing was removed";
+}
+
 Task<absl::Status> FailALog(Shard& shard, Simulation* simulation) {
   auto store = co_await ShardStore::Open(shard, "/db", Small());
   if (!store.ok()) co_return store.status();
