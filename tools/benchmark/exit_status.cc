@@ -1,5 +1,6 @@
 #include "ioengine/tools/benchmark/exit_status.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <string>
 
@@ -7,14 +8,15 @@ namespace ioengine::bench {
 namespace {
 
 void Print(const absl::Status& status) {
-  std::fprintf(stderr, "ioengine-bench: %s\n", std::string(status.message()).c_str());
+  std::fprintf(stderr, "%s: %s\n", program_invocation_short_name,
+               std::string(status.message()).c_str());
 }
 
 }  // namespace
 
 int ReportExitStatus(const absl::Status& status, const CancelOnSignal& cancel) {
   if (cancel.signal() != 0) {
-    std::fprintf(stderr, "ioengine-bench: interrupted\n");
+    std::fprintf(stderr, "%s: interrupted\n", program_invocation_short_name);
     return 128 + cancel.signal();
   }
   if (status.ok()) return 0;

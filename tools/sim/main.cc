@@ -89,9 +89,12 @@ void PrintFailure(const Options& options, uint64_t seed, const RunResult& result
   std::string command = absl::StrCat("ioengine-sim --seed=", seed, " --ops=", options.operations);
   if (options.no_faults) command += " --no-faults";
   if (!options.canary.empty()) absl::StrAppend(&command, " --canary=", options.canary);
-  std::printf("%s\nseed %" PRIu64 ": %s\ntrace hash %016" PRIx64 "\nreplay: %s\n",
-              result.trace.c_str(), seed, result.complaint.c_str(), result.trace_hash,
-              command.c_str());
+  // How a run ended is said with its seed already.
+  const bool has_seed = result.complaint.rfind("seed ", 0) == 0;
+  const std::string complaint =
+      has_seed ? result.complaint : absl::StrCat("seed ", seed, ": ", result.complaint);
+  std::printf("%s\n%s\ntrace hash %016" PRIx64 "\nreplay: %s\n", result.trace.c_str(),
+              complaint.c_str(), result.trace_hash, command.c_str());
 }
 
 void PrintTotals(const Totals& totals, uint64_t seeds, double seconds) {
