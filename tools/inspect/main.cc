@@ -12,6 +12,7 @@
 #include "ioengine/tools/benchmark/flags.h"
 #include "ioengine/tools/inspect/print.h"
 #include "ioengine/tools/inspect/report.h"
+#include "ioengine/tools/inspect/salvage.h"
 
 namespace ioengine::inspect {
 namespace {
@@ -20,7 +21,10 @@ constexpr char kHelp[] =
     "usage: ioengine-inspect dump FILE       what ROOT or a segment of the log holds\n"
     "       ioengine-inspect stats DIRECTORY  what a database consists of, in numbers\n"
     "       ioengine-inspect verify DIRECTORY whether its files hold together; status 1 if not\n"
-    "Reads and changes nothing, and prints neither keys nor values. Look at a database that is "
+    "       ioengine-inspect salvage DIRECTORY NEW_DIRECTORY\n"
+    "                                         what is left of a damaged database, in a new one\n"
+    "Reads and changes nothing there, and prints neither keys nor values. Look at a database that "
+    "is "
     "not\n"
     "open: of one that is, half a change may be seen.\n\n";
 
@@ -42,6 +46,17 @@ absl::StatusOr<std::string> Dump(const std::string& path, bool json) {
   return json ? DumpJson(*segment) : DumpText(*segment);
 }
 
+int RunSalvage(const std::string& directory, const std::string& target) {
+  const absl::StatusOr<SalvageReport> report = Salvage(directory, target);
+  if (!report.ok()) return Fail(report.status(), 1);
+  std::printf("%s: %s records of %s frames; %s frames are missing, and parts of %s records\n",
+              target.c_str(), std::to_string(report->records).c_str(),
+              std::to_string(report->frames).c_str(),
+              std::to_string(report->missing_frames).c_str(),
+              std::to_string(report->cut_records).c_str());
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   bool json = false;
   bench::FlagSet flags;
@@ -51,6 +66,9 @@ int Main(int argc, char** argv) {
   if (flags.help_wanted()) {
     std::printf("%s%s", kHelp, flags.Help().c_str());
     return 0;
+  }
+  if (words->size() == 3 && words->front() == "salvage") {
+    return RunSalvage((*words)[1], (*words)[2]);
   }
   if (words->size() != 2) {
     return Fail(absl::InvalidArgumentError("give a command and a path (--help)"), kBadUsage);
@@ -65,7 +83,7 @@ int Main(int argc, char** argv) {
   }
   if (command != "stats" && command != "verify") {
     return Fail(absl::InvalidArgumentError(
-                    absl::StrCat("unknown command ", command, ": dump, stats or verify")),
+                    absl::StrCat("unknown command ", command, ": dump, stats, verify or salvage")),
                 kBadUsage);
   }
   const absl::StatusOr<DatabaseReport> report = InspectDatabase(path);

@@ -17,6 +17,7 @@
 #include "ioengine/tests/io/test_directory.h"
 #include "ioengine/tools/inspect/print.h"
 #include "ioengine/tools/inspect/report.h"
+#include "ioengine/tools/inspect/salvage.h"
 
 namespace ioengine::inspect {
 namespace {
@@ -114,6 +115,45 @@ TEST_F(InspectTest, DamageIsNamed) {
   EXPECT_EQ(report.problems.size(), 2u) << VerifyText(report);
   EXPECT_NE(VerifyText(report).find("slot 1 of ROOT"), std::string::npos) << VerifyText(report);
   EXPECT_TRUE(report.root.has_value()) << "its copy is good";
+}
+
+Task<absl::StatusOr<uint64_t>> CountKeys(Shard& shard, std::string directory) {
+  auto store = co_await ShardStore::Open(shard, directory);
+  if (!store.ok()) co_return store.status();
+  auto scan = co_await (*store)->Scan();
+  if (!scan.ok()) co_return scan.status();
+  uint64_t keys = 0;
+  absl::Status status = co_await (*scan)->SeekToFirst();
+  while (status.ok() && (*scan)->Valid()) {
+    ++keys;
+    status = co_await (*scan)->Next();
+  }
+  const absl::Status closed = co_await (*store)->Close();
+  if (status.ok()) status = closed;
+  if (!status.ok()) co_return status;
+  co_return keys;
+}
+
+// Damaged in the middle it does not open; what is not damaged is saved.
+TEST_F(InspectTest, SalvagesWhatIsLeft) {
+  Flip("W-2-0", 9000);
+  auto runtime = Runtime::Start({.shard_count = 1});
+  ASSERT_TRUE(runtime.ok()) << runtime.status();
+  const auto opened = (*runtime)->Submit(0, CountKeys, path_).Wait();
+  EXPECT_TRUE(absl::IsDataLoss(opened.status())) << opened.status();
+  for (const bool with_root : {true, false}) {
+    if (!with_root) std::filesystem::remove(path_ + "/ROOT");
+    const std::string target = directory_.File(with_root ? "saved" : "saved without ROOT");
+    const absl::StatusOr<SalvageReport> report = Salvage(path_, target);
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_EQ(report->missing_frames, 1u);
+    EXPECT_EQ(report->records, 2 * (kWrites + 1) - 1);
+    const auto keys = (*runtime)->Submit(0, CountKeys, target).Wait();
+    ASSERT_TRUE(keys.ok()) << keys.status();
+    EXPECT_EQ(*keys, kWrites - 1) << "all that the first log has, but the deleted one";
+    EXPECT_TRUE(absl::IsAlreadyExists(Salvage(path_, target).status()));
+  }
+  EXPECT_TRUE(absl::IsNotFound(Salvage(directory_.File("none"), directory_.File("x")).status()));
 }
 
 TEST_F(InspectTest, WhatIsNoDatabase) {
