@@ -22,8 +22,14 @@ size_t BufferBytes(const BlockHandle& handle) {
 struct BlockCache::Frame : ListLink {
   enum class State : uint8_t { kLoading, kReady, kFailed };
 
+  // A handle that was damaged may lead to the same place and mean another block.
+  bool Is(const BlockHandle& other, BlockKind other_kind) const {
+    return handle == other && kind == other_kind;
+  }
+
   FrameKey key;
   BlockHandle handle;
+  BlockKind kind = BlockKind::kData;
   size_t bytes = 0;  // of the buffer
   DmaBuffer buffer;
   Block block;
@@ -62,6 +68,9 @@ Task<absl::StatusOr<BlockCache::Pin>> BlockCache::Read(std::shared_ptr<const Tab
   Frame* frame = nullptr;
   if (found != frames_.end()) {
     frame = found->second.get();
+    if (!frame->Is(handle, kind)) {
+      co_return file->At(handle, absl::DataLossError("another block begins there"));
+    }
     ++stats_.hits;
     if (frame->reuse < kMostReuse) ++frame->reuse;
   } else {
@@ -78,9 +87,11 @@ Task<absl::StatusOr<BlockCache::Pin>> BlockCache::Read(std::shared_ptr<const Tab
   co_return pin;
 }
 
-BlockCache::Pin BlockCache::TryRead(const TableFile& file, const BlockHandle& handle) {
+BlockCache::Pin BlockCache::TryRead(const TableFile& file, const BlockHandle& handle,
+                                    BlockKind kind) {
   const auto found = frames_.find(FrameKey{file.id, handle.offset_bytes});
   if (found == frames_.end() || found->second->state != Frame::State::kReady) return {};
+  if (!found->second->Is(handle, kind)) return {};
   absl::StatusOr<Pin> pin = PinFrame(*found->second);
   if (!pin.ok()) return {};
   ++stats_.hits;
@@ -102,6 +113,7 @@ absl::StatusOr<BlockCache::Frame*> BlockCache::StartLoad(
   auto frame = std::make_unique<Frame>();
   frame->key = {file->id, handle.offset_bytes};
   frame->handle = handle;
+  frame->kind = kind;
   frame->bytes = bytes;
   frame->buffer = *std::move(buffer);
   frame->in_main = ghosts_.Contains(GhostHash(frame->key));
@@ -110,19 +122,18 @@ absl::StatusOr<BlockCache::Frame*> BlockCache::StartLoad(
   (loading->in_main ? main_bytes_ : small_bytes_) += bytes;
   ++stats_.misses;
   frames_[loading->key] = std::move(frame);
-  loads_.Spawn(Load(this, loading, file, kind));
+  loads_.Spawn(Load(this, loading, file));
   return loading;
 }
 
-Task<> BlockCache::Load(BlockCache* cache, Frame* frame, std::shared_ptr<const TableFile> file,
-                        BlockKind kind) {
+Task<> BlockCache::Load(BlockCache* cache, Frame* frame, std::shared_ptr<const TableFile> file) {
   const absl::StatusOr<size_t> read = co_await file->file.Read(
       frame->handle.offset_bytes, frame->buffer, frame->handle.size_bytes());
   absl::Status status = read.status();
   if (read.ok() && *read != frame->handle.size_bytes()) {
     status = absl::DataLossError("the file ends before it");
   }
-  if (status.ok()) status = cache->CheckLoaded(*frame, *file, kind);
+  if (status.ok()) status = cache->CheckLoaded(*frame, *file);
   if (absl::IsDataLoss(status)) ++cache->stats_.damaged;
   frame->status = file->At(frame->handle, status);
   frame->state = status.ok() ? Frame::State::kReady : Frame::State::kFailed;
@@ -132,10 +143,11 @@ Task<> BlockCache::Load(BlockCache* cache, Frame* frame, std::shared_ptr<const T
   if (frame->pins > 0) cache->failed_[frame] = std::move(failed);
 }
 
-absl::Status BlockCache::CheckLoaded(Frame& frame, const TableFile& file, BlockKind kind) const {
+absl::Status BlockCache::CheckLoaded(Frame& frame, const TableFile& file) {
   const std::span<const std::byte> bytes = frame.buffer.bytes().first(frame.handle.size_bytes());
-  absl::Status status = CheckBlock(bytes, kind, file.seed, frame.handle.offset_bytes);
-  if (!status.ok() || (kind != BlockKind::kData && kind != BlockKind::kIndex)) return status;
+  absl::Status status = CheckBlock(bytes, frame.kind, file.seed, frame.handle.offset_bytes);
+  const bool has_records = frame.kind == BlockKind::kData || frame.kind == BlockKind::kIndex;
+  if (!status.ok() || !has_records) return status;
   const absl::StatusOr<Block> block = Block::Parse(bytes);
   if (block.ok()) frame.block = *block;
   return block.status();

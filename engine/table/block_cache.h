@@ -97,13 +97,14 @@ class BlockCache {
   // The block, checked. Those who ask for one that is being read wait for that read; it goes on
   // when the task that began it is destroyed.
   // Errors: those of the read; DataLoss, naming the file and the offset, for a damaged block, which
-  // is not kept; ResourceExhausted when there is no room, or max_pinned_bytes are pinned.
-  // Cost: a hit is a look-up in a hash table and no suspension.
+  // is not kept, or for one of another size or kind than is asked for; ResourceExhausted when there
+  // is no room, or max_pinned_bytes are pinned. Cost: a hit is a look-up in a hash table and no
+  // suspension.
   Task<absl::StatusOr<Pin>> Read(std::shared_ptr<const TableFile> file, BlockHandle handle,
                                  BlockKind kind);
 
   // The same if it is there already; else a Pin that is not valid().
-  Pin TryRead(const TableFile& file, const BlockHandle& handle);
+  Pin TryRead(const TableFile& file, const BlockHandle& handle, BlockKind kind);
 
   uint64_t NewFileId() { return ++last_file_id_; }
 
@@ -126,9 +127,8 @@ class BlockCache {
   static uint64_t GhostHash(const FrameKey& key);
   absl::StatusOr<Frame*> StartLoad(const std::shared_ptr<const TableFile>& file, BlockHandle handle,
                                    BlockKind kind);
-  static Task<> Load(BlockCache* cache, Frame* frame, std::shared_ptr<const TableFile> file,
-                     BlockKind kind);
-  absl::Status CheckLoaded(Frame& frame, const TableFile& file, BlockKind kind) const;
+  static Task<> Load(BlockCache* cache, Frame* frame, std::shared_ptr<const TableFile> file);
+  static absl::Status CheckLoaded(Frame& frame, const TableFile& file);
   absl::StatusOr<DmaBuffer> TakeBuffer(size_t size_bytes);
   absl::StatusOr<Pin> PinFrame(Frame& frame);
   void Unpin(Frame& frame);

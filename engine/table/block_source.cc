@@ -9,7 +9,7 @@ namespace ioengine {
 
 Task<absl::StatusOr<LoadedBlock>> CachedBlocks::Read(BlockHandle handle, BlockKind kind) {
   LoadedBlock loaded;
-  loaded.pin = cache_.TryRead(*file_, handle);
+  loaded.pin = cache_.TryRead(*file_, handle, kind);
   if (!loaded.pin.valid()) {
     absl::StatusOr<BlockCache::Pin> pin = co_await cache_.Read(file_, handle, kind);
     if (!pin.ok()) co_return pin.status();

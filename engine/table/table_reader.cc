@@ -92,7 +92,7 @@ Task<absl::Status> TableReader::LoadRootAndBounds() {
 }
 
 Task<absl::StatusOr<BlockCache::Pin>> TableReader::ReadThrough(BlockHandle handle, BlockKind kind) {
-  BlockCache::Pin there = cache_.TryRead(*file_, handle);
+  BlockCache::Pin there = cache_.TryRead(*file_, handle, kind);
   if (there.valid()) co_return std::move(there);
   std::shared_ptr<const TableFile> file = file_;
   co_return co_await cache_.Read(std::move(file), handle, kind);

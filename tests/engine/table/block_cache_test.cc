@@ -262,6 +262,29 @@ TEST(BlockCacheTest, AReadThatFailedIsTriedAgain) {
   ASSERT_TRUE(result.ok()) << result.message;
 }
 
+Task<absl::Status> ReadAsAnother(Shard& shard) {
+  Fixture fixture(shard);
+  auto file = co_await MakeFile(shard.io(), &fixture.cache);
+  if (!file.ok()) co_return file.status();
+  fixture.file = *file;
+  if (absl::Status status = co_await ReadOne(&fixture, 3); !status.ok()) co_return status;
+  const BlockHandle handle = {3 * kPage, 1};
+  const BlockHandle longer = {3 * kPage, 2};
+  EXPECT_TRUE(fixture.cache.TryRead(**file, handle, BlockKind::kFilter).valid());
+  EXPECT_FALSE(fixture.cache.TryRead(**file, handle, BlockKind::kData).valid());
+  const auto as_data = co_await fixture.cache.Read(fixture.file, handle, BlockKind::kData);
+  EXPECT_TRUE(absl::IsDataLoss(as_data.status())) << as_data.status();
+  const auto as_longer = co_await fixture.cache.Read(fixture.file, longer, BlockKind::kFilter);
+  EXPECT_TRUE(absl::IsDataLoss(as_longer.status())) << as_longer.status();
+  co_return absl::OkStatus();
+}
+
+TEST(BlockCacheTest, ABlockIsNoOtherThanItWasReadAs) {
+  Simulation simulation({.seed = 1});
+  const SimulationResult result = simulation.Run(ReadAsAnother);
+  ASSERT_TRUE(result.ok()) << result.message;
+}
+
 Task<> ReadAtRandom(Fixture* fixture, Random* random, int reads, int* wrong) {
   for (int i = 0; i < reads; ++i) {
     const uint64_t block = random->Below(random->OneIn(2) ? 8 : kBlocks);
