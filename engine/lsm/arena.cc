@@ -1,20 +1,23 @@
 #include "ioengine/engine/lsm/arena.h"
 
+#include <algorithm>
+
 namespace ioengine {
 
-Arena::Arena(size_t block_bytes, MemoryBudget* budget)
-    : new_block_bytes_(block_bytes), budget_(budget) {}
+Arena::Arena(size_t most_block_bytes, MemoryBudget* budget)
+    : most_block_bytes_(most_block_bytes), budget_(budget) {}
 
 Arena::~Arena() {
   if (budget_ != nullptr) budget_->Release(total_bytes_);
 }
 
 std::byte* Arena::AllocateFromNewBlock(size_t size_bytes) {
+  const size_t block_bytes = std::min(most_block_bytes_, std::max(kFirstBlockBytes, total_bytes_));
   // Beside the block in use, which smaller pieces go on to fill.
-  if (size_bytes > new_block_bytes_ / 4) return NewBlock(size_bytes);
-  std::byte* const block = NewBlock(new_block_bytes_);
+  if (size_bytes > block_bytes / 4) return NewBlock(size_bytes);
+  std::byte* const block = NewBlock(block_bytes);
   next_ = block + size_bytes;
-  left_bytes_ = new_block_bytes_ - size_bytes;
+  left_bytes_ = block_bytes - size_bytes;
   return block;
 }
 

@@ -17,9 +17,11 @@ namespace ioengine {
 // Ownership: its pieces live as long as it does; nothing in them is destroyed.
 class Arena {
  public:
-  // `budget`: none, or one that outlives the arena. A piece that is larger than a quarter of
-  // `block_bytes` gets a block of its own, so at most a quarter of a block is wasted at its end.
-  Arena(size_t block_bytes, MemoryBudget* budget);
+  // `budget`: none, or one that outlives the arena. Blocks begin small, for the many arenas that
+  // never hold much, and become as large as all before them together, `most_block_bytes` at most. A
+  // piece that is larger than a quarter of a block gets one of its own, so no more than that is
+  // wasted at a block's end.
+  Arena(size_t most_block_bytes, MemoryBudget* budget);
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   ~Arena();
@@ -40,11 +42,12 @@ class Arena {
 
  private:
   static constexpr size_t kAlignment = 8;
-
   std::byte* AllocateFromNewBlock(size_t size_bytes);
   std::byte* NewBlock(size_t size_bytes);
 
-  const size_t new_block_bytes_;
+  static constexpr size_t kFirstBlockBytes = 4096;
+
+  const size_t most_block_bytes_;
   MemoryBudget* const budget_;
   std::byte* next_ = nullptr;
   size_t left_bytes_ = 0;

@@ -22,7 +22,7 @@
 namespace ioengine {
 
 struct MemtableOptions {
-  // Of memory that is taken at once.
+  // Of memory that is taken at once, at most; see Arena.
   size_t arena_block_bytes = size_t{256} << 10;
   // What it is charged to; may be exceeded, since a write that was begun must not fail: ask
   // before it. Outlives the memtable.
