@@ -13,10 +13,15 @@ namespace {
 // A scan asks for so many entries before it reads them.
 constexpr size_t kEntriesAhead = 6;
 
+// A node's heads are made anew, for which all its entries are read, when its prefix has grown by so
+// much: until then at least half of each head tells keys apart.
+constexpr size_t kPrefixStep = 4;
+
 }  // namespace
 
 struct MemtableTree::Node {
-  size_t count = 0;  // of heads and entries
+  size_t count = 0;         // of heads and entries
+  size_t prefix_bytes = 0;  // that all keys begin with
   uint64_t heads[kFanout];
   MemtableEntry* entries[kFanout];
 
@@ -37,9 +42,20 @@ struct MemtableTree::Node {
   void InsertAt(size_t at, MemtableEntry* entry) {
     std::copy_backward(heads + at, heads + count, heads + count + 1);
     std::copy_backward(entries + at, entries + count, entries + count + 1);
-    heads[at] = KeyHead(entry->key());
+    heads[at] = HeadOf(entry->key());
     entries[at] = entry;
     ++count;
+  }
+
+  uint64_t HeadOf(std::string_view key) const { return KeyHead(key.substr(prefix_bytes)); }
+
+  // From now on all keys, those that are searched for too, are from `lower` to `upper`.
+  void Narrow(const MemtableEntry* lower, const MemtableEntry* upper) {
+    if (lower == nullptr || upper == nullptr) return;
+    const size_t shared_bytes = SharedPrefixBytes(lower->key(), upper->key());
+    if (shared_bytes < prefix_bytes + kPrefixStep) return;
+    prefix_bytes = shared_bytes;
+    for (size_t i = 0; i < count; ++i) heads[i] = HeadOf(entries[i]->key());
   }
 
   // Gives [from, count) to `other`, which is empty.
@@ -47,6 +63,7 @@ struct MemtableTree::Node {
     std::copy(heads + from, heads + count, other->heads);
     std::copy(entries + from, entries + count, other->entries);
     other->count = count - from;
+    other->prefix_bytes = prefix_bytes;
     count = from;
   }
 
@@ -107,17 +124,15 @@ void MemtableTree::Position::Prev() {
 }
 
 MemtableTree::Walk::Walk(const MemtableTree& tree, std::string_view key, Sequence sequence)
-    : key_(key),
-      sequence_(sequence),
-      head_(KeyHead(key)),
-      node_(tree.root_),
-      height_(tree.height_) {}
+    : key_(key), sequence_(sequence), node_(tree.root_), height_(tree.height_) {}
 
 bool MemtableTree::Walk::Step() {
+  if (done_) return false;
   if (!has_range_) {
-    first_ = last_ = node_->LowerBound(0, head_);
-    if (first_ < node_->count && node_->heads[first_] == head_) {
-      last_ = head_ == UINT64_MAX ? node_->count : node_->LowerBound(first_, head_ + 1);
+    const uint64_t head = node_->HeadOf(key_);
+    first_ = last_ = node_->LowerBound(0, head);
+    if (first_ < node_->count && node_->heads[first_] == head) {
+      last_ = head == UINT64_MAX ? node_->count : node_->LowerBound(first_, head + 1);
       has_range_ = true;
       __builtin_prefetch(node_->entries[first_ + (last_ - first_) / 2]);
       return true;
@@ -130,7 +145,8 @@ bool MemtableTree::Walk::Step() {
       std::partition_point(node_->entries + first_, node_->entries + last_, is_before) -
       node_->entries);
   has_range_ = false;
-  if (height_ == 0) return false;
+  done_ = height_ == 0;
+  if (done_) return false;
   Inner* const inner = static_cast<Inner*>(node_);
   --height_;
   path_[height_] = {inner, first_};
@@ -176,8 +192,12 @@ bool MemtableTree::Insert(MemtableEntry* entry) {
 
 bool MemtableTree::Repeats(const Walk& walk, const MemtableEntry& entry) {
   const Position follower = walk.position();
+  if (!follower.valid()) return false;
   // Its entry is far away in memory, its head is not.
-  if (!follower.valid() || follower.leaf_->heads[follower.index_] != walk.head_) return false;
+  const bool is_in_leaf = follower.leaf_ == walk.node_;
+  if (is_in_leaf && follower.leaf_->heads[follower.index_] != walk.node_->HeadOf(entry.key())) {
+    return false;
+  }
   const MemtableEntry& following = *follower.entry();
   return following.sequence() == entry.sequence() && following.key() == entry.key();
 }
@@ -197,7 +217,21 @@ void MemtableTree::SplitLeaf(Walk& walk, Leaf* leaf, size_t index, MemtableEntry
   } else {
     leaf->InsertAt(index, entry);
   }
-  AddToParent(walk, 0, right->entries[0], right, at_end);
+  MemtableEntry* const separator = right->entries[0];
+  const Fences fences = FencesOf(walk, 0);
+  leaf->Narrow(fences.lower, separator);
+  right->Narrow(separator, fences.upper);
+  AddToParent(walk, 0, separator, right, at_end);
+}
+
+MemtableTree::Fences MemtableTree::FencesOf(const Walk& walk, size_t height) const {
+  Fences fences;
+  for (; height < height_; ++height) {
+    const auto [inner, child] = walk.path_[height];
+    if (fences.lower == nullptr && child > 0) fences.lower = inner->entries[child - 1];
+    if (fences.upper == nullptr && child < inner->count) fences.upper = inner->entries[child];
+  }
+  return fences;
 }
 
 // `height`: of the child above the leaves.
@@ -228,6 +262,9 @@ void MemtableTree::AddToParent(Walk& walk, size_t height, MemtableEntry* separat
   } else {
     inner->InsertAt(at, separator, child);
   }
+  const Fences fences = FencesOf(walk, height + 1);
+  inner->Narrow(fences.lower, promoted);
+  right->Narrow(promoted, fences.upper);
   AddToParent(walk, height + 1, promoted, right, at_end);
 }
 

@@ -8,9 +8,11 @@
 //                                                 └──► MemtableEntry: sequence, key, value
 //
 // The heads (KeyHead) of a node stand together, so a search mostly stays in the node, and reads
-// only those entries whose heads equal that of the key it looks for. A separator is the first entry
-// of the child behind it at the time of the split; entries never leave and never move, so neither
-// do separators become wrong nor need they be copied.
+// only those entries whose heads equal that of the key it looks for. What the separators on both
+// sides of a node begin with is what all keys in it begin with: heads are of what is behind that
+// prefix, or keys that begin with the same 8 bytes would all be equal. A separator is the first
+// entry of the child behind it at the time of the split; entries never leave and never move, so
+// neither do separators become wrong nor need they be copied.
 #ifndef IOENGINE_ENGINE_LSM_MEMTABLE_TREE_H_
 #define IOENGINE_ENGINE_LSM_MEMTABLE_TREE_H_
 
@@ -64,7 +66,7 @@ class MemtableTree {
   class Walk {
    public:
     Walk(const MemtableTree& tree, std::string_view key, Sequence sequence);
-    // False when there was nothing left to do.
+    // False when nothing is left to do, from then on.
     bool Step();
     // After that: the first entry that does not stand before the key and sequence.
     Position position() const;
@@ -79,11 +81,11 @@ class MemtableTree {
 
     const std::string_view key_;
     const Sequence sequence_;
-    const uint64_t head_;
     Node* node_;
     size_t height_;  // inner nodes that are still to come, with this one
     // Separators or entries in [first_, last_) have the key's head.
     bool has_range_ = false;
+    bool done_ = false;
     size_t first_ = 0;
     size_t last_ = 0;
     std::array<Turning, kMaxHeight> path_;  // by height - 1
@@ -103,9 +105,17 @@ class MemtableTree {
  private:
   static constexpr size_t kFanout = 63;
 
+  // The separators on both sides of a node; null at the ends of the tree.
+  struct Fences {
+    const MemtableEntry* lower = nullptr;
+    const MemtableEntry* upper = nullptr;
+  };
+
   static bool Repeats(const Walk& walk, const MemtableEntry& entry);
   void SplitLeaf(Walk& walk, Leaf* leaf, size_t index, MemtableEntry* entry);
   void AddToParent(Walk& walk, size_t height, MemtableEntry* separator, Node* child, bool at_end);
+  // Of the node that the walk came to from the one at `height`, before any is changed.
+  Fences FencesOf(const Walk& walk, size_t height) const;
   template <typename T>
   T* New();
 

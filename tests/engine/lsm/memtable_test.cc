@@ -9,6 +9,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -293,6 +294,7 @@ TEST(MemtableTest, ChargesWholeBlocksToTheBudgetAndGivesThemBack) {
   {
     Memtable memtable({.arena_block_bytes = 4096, .budget = &budget});
     EXPECT_EQ(budget.used_bytes(), memtable.used_bytes());
+    EXPECT_LE(memtable.used_bytes(), 4096u);
     memtable.Stage(OperationKind::kPut, "key", {1, 1}, std::string(20'000, 'v'));
     EXPECT_EQ(budget.used_bytes(), memtable.used_bytes());
     EXPECT_LT(memtable.used_bytes(), 20'000u + 4096 + 100) << "a large one takes what it needs";
@@ -340,9 +342,56 @@ TEST(MemtableTreeTest, SearchesInterleave) {
     going = 0;
     for (MemtableTree::Walk& walk : walks) going += walk.Step() ? 1 : 0;
   }
+  for (MemtableTree::Walk& walk : walks)
+    EXPECT_FALSE(walk.Step()) << "a walk that ended began anew";
   for (size_t i = 0; i < keys.size(); ++i) {
     EXPECT_EQ(walks[i].position().entry()->key(), keys[i]);
   }
+}
+
+// Prefixes of several lengths, one within the other, so that nodes leave out more and more.
+TEST(MemtableTreeTest, KeysWithLongPrefixesStayInOrder) {
+  Random random(5);
+  Arena arena(size_t{1} << 16, nullptr);
+  MemtableTree tree(arena);
+  std::set<std::string> keys;
+  const auto random_key = [&random] {
+    std::string key = "tenant/";
+    if (random.OneIn(20)) key = std::string(random.Below(3), 't');
+    for (uint64_t level = random.Below(4); level > 0; --level) {
+      key += absl::StrCat("level", random.Below(3), "/");
+    }
+    return absl::StrCat(key, random.Below(100'000));
+  };
+  for (int i = 0; i < 40'000; ++i) {
+    const std::string key = random_key();
+    if (!keys.insert(key).second) continue;
+    tree.Insert(MemtableEntry::New(arena, OperationKind::kPut, key, {1, 1}, ""));
+    if (i % 16 != 0) continue;
+    const std::string other = random_key();
+    const auto at = keys.lower_bound(other);
+    const MemtableTree::Position found = tree.Find(other, kMaxSequence);
+    ASSERT_EQ(found.valid() ? found.entry()->key() : "none", at == keys.end() ? "none" : *at);
+  }
+  MemtableTree::Position position = tree.First();
+  for (const std::string& key : keys) {
+    ASSERT_TRUE(position.valid());
+    ASSERT_EQ(position.entry()->key(), key);
+    ASSERT_EQ(tree.Find(key, kMaxSequence).entry(), position.entry());
+    position.Next();
+  }
+  EXPECT_FALSE(position.valid());
+}
+
+TEST(ArenaTest, BlocksBeginSmallAndGrow) {
+  MemoryBudget budget;
+  Arena arena(size_t{64} << 10, &budget);
+  arena.Allocate(8);
+  EXPECT_EQ(arena.block_bytes(), 4096u);
+  for (int i = 0; i < 10'000; ++i) arena.Allocate(100);
+  EXPECT_EQ(budget.used_bytes(), arena.block_bytes());
+  EXPECT_GT(arena.block_bytes(), 1'040'000u);
+  EXPECT_LT(arena.block_bytes(), 1'040'000u + (64 << 10) + 4096);
 }
 
 TEST(KeyHeadTest, IsOrderedAsKeysAre) {
