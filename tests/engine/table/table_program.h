@@ -23,6 +23,7 @@
 #include "ioengine/io/file_system.h"
 #include "ioengine/sched/random.h"
 #include "ioengine/sched/task.h"
+#include "ioengine/sched/yield.h"
 #include "ioengine/tests/engine/table/table_records.h"
 
 namespace ioengine {
@@ -32,6 +33,9 @@ inline const Uuid kTableUuid = MakeUuid(0x0102'0304'0506'0708, 0x090a'0b0c'0d0e'
 
 // As small as possible, so that a table of a few kilobytes has all that a large one has.
 inline constexpr TableOptions kTinyTable = {.write_bytes = 8192, .write_behind = 2};
+
+// As jobs do; also what is awaited and does not suspend uses up stack under ASan (sched/task.h).
+inline constexpr uint64_t kStepsInTurn = 64;
 
 // What a reader that gives wrong data ends with; errors of the table itself are others.
 inline absl::Status Wrong(std::string_view what, std::string_view got, std::string_view wanted) {
@@ -69,6 +73,7 @@ inline std::string TextAt(const TableIterator& iterator) {
 inline Task<absl::Status> CheckGets(TableReader* table, const TableModel* model, Random* random,
                                     int gets) {
   for (int i = 0; i < gets; ++i) {
+    if (static_cast<uint64_t>(i) % kStepsInTurn == kStepsInTurn - 1) co_await Yield();
     TablePlace place = {RandomTableKey(*random), {random->Below(5), random->Below(1000)}};
     if (random->OneIn(2) && !model->empty()) {
       place.key = std::next(model->begin(), static_cast<ptrdiff_t>(random->Below(model->size())))
@@ -93,8 +98,10 @@ inline Task<absl::Status> CheckGets(TableReader* table, const TableModel* model,
 inline Task<absl::Status> CheckScans(TableReader* table, const TableModel* model,
                                      std::optional<ReadAheadOptions> read_ahead) {
   TableIterator iterator(*table, {.read_ahead = read_ahead});
+  uint64_t steps = 0;
   absl::Status status = co_await iterator.SeekToFirst();
   for (auto at = model->begin(); status.ok() && at != model->end(); ++at) {
+    if (++steps % kStepsInTurn == 0) co_await Yield();
     if (TextAt(iterator) != ChangeText(*at)) {
       co_return Wrong("Next", TextAt(iterator), ChangeText(*at));
     }
@@ -104,6 +111,7 @@ inline Task<absl::Status> CheckScans(TableReader* table, const TableModel* model
   if (iterator.Valid()) co_return Wrong("Next", TextAt(iterator), "nowhere");
   status = co_await iterator.SeekToLast();
   for (auto at = model->rbegin(); status.ok() && at != model->rend(); ++at) {
+    if (++steps % kStepsInTurn == 0) co_await Yield();
     if (TextAt(iterator) != ChangeText(*at)) {
       co_return Wrong("Prev", TextAt(iterator), ChangeText(*at));
     }
