@@ -91,10 +91,11 @@ void LookForProof(const std::map<uint64_t, SegmentReport>& segments, const RootS
   const WalStream identity = {root.database, stream.root.incarnation, stream.root.stream,
                               stream.root.root_epoch};
   for (const auto& [number, segment] : segments) {
-    for (const FrameReport& frame : segment.frames) {
-      if (frame.header.salt != WalSalt(identity, number)) continue;
-      stream.newest_durable_frame =
-          std::max(stream.newest_durable_frame, frame.header.durable_frame);
+    std::vector<WalFrameHeader> headers = segment.later_frames;
+    for (const FrameReport& frame : segment.frames) headers.push_back(frame.header);
+    for (const WalFrameHeader& header : headers) {
+      if (header.salt != WalSalt(identity, number)) continue;
+      stream.newest_durable_frame = std::max(stream.newest_durable_frame, header.durable_frame);
     }
   }
 }
@@ -106,11 +107,14 @@ void InspectStream(DatabaseReport& report, const RootStream& root,
   stream.segments = segments.size();
   const WalStream identity = {report.root->database, root.incarnation, root.stream,
                               root.root_epoch};
-  if (segments.empty()) {
-    AddProblem(report, absl::StrCat("log ", root.stream, ": it has no segment"));
-  }
+  uint64_t next = 0;
   for (const auto& [number, segment] : segments) {
+    if (number != next++) break;
     if (!FollowChain(segment, WalSalt(identity, number), stream)) break;
+  }
+  if (segments.empty() || segments.begin()->first != 0) {
+    AddProblem(report, absl::StrCat("log ", root.stream, ": its segment ",
+                                    WalSegmentName(root.stream, 0), " is missing"));
   }
   LookForProof(segments, *report.root, stream);
   CheckEnd(report, stream);

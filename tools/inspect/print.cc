@@ -15,7 +15,7 @@ using OrderedJson = nlohmann::ordered_json;
 std::string Hex(uint64_t value) { return absl::StrFormat("%016x", value); }
 
 std::string SealText(const std::optional<RootSeal>& seal) {
-  if (!seal.has_value()) return "being written";
+  if (!seal.has_value()) return "not sealed";
   return absl::StrCat("sealed with frame ", seal->frame, ", record ", seal->record, ", hash ",
                       Hex(seal->hash));
 }

@@ -44,6 +44,8 @@ struct SegmentReport {
   std::vector<FrameReport> frames;  // good ones, from the front
   // Pages behind them that are not zeros: torn, damaged, or of an earlier life of the file.
   uint64_t other_pages = 0;
+  // Good frames among those.
+  std::vector<WalFrameHeader> later_frames;
 };
 
 // What holds together, and what does not.

@@ -100,7 +100,15 @@ absl::StatusOr<SegmentReport> InspectSegment(const std::string& path) {
     offset_bytes += frame_bytes;
   }
   for (; offset_bytes + kWalPageBytes <= bytes.size(); offset_bytes += kWalPageBytes) {
-    if (!IsZeros(bytes.subspan(offset_bytes, kWalPageBytes))) ++report.other_pages;
+    const std::span<const std::byte> rest = bytes.subspan(offset_bytes);
+    if (IsZeros(rest.first(kWalPageBytes))) continue;
+    ++report.other_pages;
+    const auto own_salt = LoadFixed<uint64_t>(rest.data() + offsetof(WalFrameHeader, salt));
+    const std::optional<WalFrameHeader> header =
+        PeekWalFrame(rest.first(kWalPageBytes), own_salt, rest.size());
+    if (!header.has_value()) continue;
+    const std::span<const std::byte> frame = rest.first(WalFrameBytes(header->body_bytes));
+    if (IsWalFrameIntact(*header, offset_bytes, frame)) report.later_frames.push_back(*header);
   }
   return report;
 }

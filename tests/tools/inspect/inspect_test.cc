@@ -156,6 +156,19 @@ TEST_F(InspectTest, SalvagesWhatIsLeft) {
   EXPECT_TRUE(absl::IsNotFound(Salvage(directory_.File("none"), directory_.File("x")).status()));
 }
 
+// In the middle of the log that is not sealed, and where it begins.
+TEST_F(InspectTest, WhatOpenRefusesIsNotWell) {
+  Flip("W-2-0", 13'000);
+  DatabaseReport report = Inspect();
+  ASSERT_EQ(report.problems.size(), 1u) << VerifyText(report);
+  EXPECT_NE(report.problems[0].find("were durable"), std::string::npos) << report.problems[0];
+  Flip("W-2-0", 13'000);
+  std::filesystem::remove(path_ + "/W-1-0");
+  report = Inspect();
+  ASSERT_GE(report.problems.size(), 1u);
+  EXPECT_NE(report.problems[0].find("W-1-0 is missing"), std::string::npos) << report.problems[0];
+}
+
 TEST_F(InspectTest, WhatIsNoDatabase) {
   EXPECT_TRUE(absl::IsNotFound(InspectDatabase(directory_.path()).status()));
   EXPECT_TRUE(absl::IsNotFound(InspectSegment(path_ + "/W-9-9").status()));
