@@ -1,6 +1,7 @@
 #include "ioengine/engine/root_file.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -12,14 +13,18 @@ namespace {
 
 using Access = DmaFileOptions::Access;
 
-constexpr uint64_t kFileBytes = kRootSlots * kRootSlotBytes;
+constexpr uint64_t kFirstEpoch = 1;
 
 size_t FirstSlotOf(uint64_t epoch) { return epoch % 2 == 0 ? 0 : 2; }
 
-// Which of two changes was made later. A write of a killed process may land after the next process
-// has made a change with the same number: then the later incarnation's counts.
+// Which of two changes was made later.
 bool IsNewer(const RootState& a, const RootState& b) {
   return std::pair(a.epoch, a.incarnation) > std::pair(b.epoch, b.incarnation);
+}
+
+bool IsZeros(std::span<const std::byte> bytes) {
+  return std::all_of(bytes.begin(), bytes.end(),
+                     [](std::byte byte) { return byte == std::byte{0}; });
 }
 
 }  // namespace
@@ -35,7 +40,7 @@ Task<absl::StatusOr<std::unique_ptr<RootFile>>> RootFile::OpenWith(ShardIo& io, 
 
 Task<absl::StatusOr<std::unique_ptr<RootFile>>> RootFile::Create(ShardIo& io, FileSystem& files,
                                                                  RootState state) {
-  IOENGINE_CHECK(state.epoch > 0, "the first epoch of ROOT is 1");
+  state.epoch = kFirstEpoch;
   const DmaFileOptions options = {.access = Access::kReadWrite,
                                   .create = DmaFileOptions::Create::kMustBeNew};
   auto root = co_await OpenWith(io, files, options);
@@ -65,6 +70,9 @@ Task<absl::StatusOr<std::unique_ptr<RootFile>>> RootFile::Open(ShardIo& io, File
   auto slots = co_await (*root)->ReadSlots();
   if (!slots.ok()) co_return slots.status();
   absl::StatusOr<size_t> found = FindInForce(**slots);
+  if (absl::IsDataLoss(found.status()) && (*slots)->may_be_unfinished) {
+    co_return absl::AbortedError("ROOT is not whole: its creation was cut short");
+  }
   if (!found.ok()) co_return found.status();
   const RootState state = *(*slots)->states[*found];
   // Completes the pair, the good slot first: it may be in a cache only, and must be durable before
@@ -90,10 +98,19 @@ Task<absl::StatusOr<std::unique_ptr<RootFile>>> RootFile::Open(ShardIo& io, File
 
 Task<absl::StatusOr<std::unique_ptr<RootFile::Slots>>> RootFile::ReadSlots() {
   auto slots = std::make_unique<Slots>();
+  bool has_torn = false;
   for (size_t i = 0; i < kRootSlots; ++i) {
     absl::StatusOr<size_t> read = co_await file_.Read(i * kRootSlotBytes, buffer_, kRootSlotBytes);
     if (!read.ok()) co_return read.status();
-    slots->states[i] = DecodeRootSlot(buffer_.bytes().first(*read), i);
+    const std::span<const std::byte> slot = buffer_.bytes().first(*read);
+    slots->states[i] = DecodeRootSlot(slot, i);
+    // A Create that was cut short leaves first states, zeros, and the slot that it was writing.
+    if (slots->states[i].ok()) {
+      slots->may_be_unfinished &= slots->states[i]->epoch <= kFirstEpoch;
+    } else if (!IsZeros(slot)) {
+      slots->may_be_unfinished &= IsRootSlot(slot) && !has_torn;
+      has_torn = true;
+    }
     // Nothing here knows what the newer version wrote into the others.
     if (absl::IsFailedPrecondition(slots->states[i].status())) {
       co_return slots->states[i].status();
@@ -109,7 +126,8 @@ absl::StatusOr<size_t> RootFile::FindInForce(const Slots& slots) {
     for (const size_t slot : {first, first + 1}) {
       const absl::StatusOr<RootState>& state = slots.states[slot];
       if (!state.ok()) continue;
-      if (newest == kRootSlots || IsNewer(*state, *slots.states[newest])) newest = slot;
+      // Of equals the second slot's: see the head of root_file.h.
+      if (newest == kRootSlots || !IsNewer(*slots.states[newest], *state)) newest = slot;
     }
     if (newest == kRootSlots) {
       if (IsCanary("root-newest-slot-wins")) continue;

@@ -34,16 +34,23 @@ namespace ioengine {
 // both of a pair are damaged, nobody can tell what was in force, and Open gives DataLoss. (With
 // "the newest good slot counts" damage to the newest would silently bring back the state before.)
 //
+// A write of a killed process may land when the next one has opened the file, and has made a change
+// with the same number. It is a write to the pair's first slot (had that been done, the next one
+// would have found the change, and gone on from it), and the next one has written both: so of two
+// changes with one number the later incarnation's counts, and with one incarnation the second
+// slot's. Together with damage to that slot nobody could tell any more.
+//
 // Shard: the one that opened it, for every call. One at a time.
 class RootFile {
  public:
-  // Makes the file, with `state` in all its slots, durable with its name. `state.epoch` must not
-  // be 0. Errors: those of the file system; AlreadyExists.
+  // Makes the file, durable with its name: `state` is in force, with epoch 1 (the other pair has it
+  // with epoch 0). Errors: those of the file system; AlreadyExists.
   static Task<absl::StatusOr<std::unique_ptr<RootFile>>> Create(ShardIo& io, FileSystem& files,
                                                                 RootState state);
 
   // Finds out what is in force, completes its pair, and makes it durable, before it returns.
-  // Errors: NotFound; DataLoss; FailedPrecondition (a newer format).
+  // Errors: NotFound; Aborted, when a Create was cut short, so that nothing was ever in force;
+  // DataLoss; FailedPrecondition (a newer format).
   static Task<absl::StatusOr<std::unique_ptr<RootFile>>> Open(ShardIo& io, FileSystem& files);
 
   RootFile(const RootFile&) = delete;
@@ -63,6 +70,7 @@ class RootFile {
  private:
   struct Slots {
     std::array<absl::StatusOr<RootState>, kRootSlots> states;
+    bool may_be_unfinished = true;
   };
 
   RootFile(DmaFile file, DmaBuffer buffer) : file_(std::move(file)), buffer_(std::move(buffer)) {}

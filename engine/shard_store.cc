@@ -32,6 +32,8 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
   const std::span<const std::byte> operations = AsBytes(batch.operations());
   absl::Status status = MayWrite(batch);
   if (status.ok()) status = co_await wal_->Admit(kBatchHeadBytes + operations.size());
+  // Others may have written while it waited.
+  if (status.ok()) status = MayWrite(batch);
   if (!status.ok()) {
     ++stats_.failed_writes;
     co_return status;

@@ -12,7 +12,6 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,8 +54,9 @@ struct StoreStats {
 // Shard: the one that opened it, for every call.
 // Ownership: keys and values are borrowed until the call's task has ended. A task that is destroyed
 // before leaves its write to go on, with an outcome that nobody is told.
-// Errors: Unavailable while and after it closes; ResourceExhausted when memory is full; of reads,
-// DataLoss when what they need is damaged.
+// Errors: Unavailable while and after it closes; ResourceExhausted when memory, or the disk, is
+// full; InvalidArgument for a key that is too long, or a batch above WalOptions::max_pending_bytes;
+// of reads, DataLoss when what they need is damaged. No call may be under way when it is destroyed.
 class ShardStore final : private WalSink {
  public:
   // Opens the database in `directory`, or makes one; the directory around it must be there. Replays

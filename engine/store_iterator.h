@@ -1,8 +1,10 @@
 // StoreIterator: the keys of a store in order, at one moment.
 //
-//   auto scan = co_await store.Scan(ScanOptions::Prefix("user/"));
-//   for (absl::Status s = co_await scan->SeekToFirst(); s.ok() && scan->Valid();
-//        s = co_await scan->Next()) …
+//   auto opened = co_await store.Scan(ScanOptions::Prefix("user/"));
+//   if (!opened.ok()) co_return opened.status();
+//   StoreIterator& scan = **opened;
+//   absl::Status status = co_await scan.SeekToFirst();
+//   for (; status.ok() && scan.Valid(); status = co_await scan.Next()) …
 #ifndef IOENGINE_ENGINE_STORE_ITERATOR_H_
 #define IOENGINE_ENGINE_STORE_ITERATOR_H_
 

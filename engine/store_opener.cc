@@ -55,11 +55,12 @@ class Replay final : public WalVisitor {
 };
 
 // The stream of a segment's name, "W-<stream>-<segment>"; 0 if it is none.
-uint64_t StreamOf(std::string_view segment) {
-  segment.remove_prefix(kSegmentPrefix.size());
+uint64_t StreamOf(std::string_view name) {
+  if (!name.starts_with(kSegmentPrefix)) return 0;
+  const std::string_view rest = name.substr(kSegmentPrefix.size());
   uint64_t stream = 0;
-  const std::string number(segment.substr(0, segment.find('-')));
-  return absl::SimpleAtoi(number, &stream) ? stream : 0;
+  if (!absl::SimpleAtoi(std::string(rest.substr(0, rest.find('-'))), &stream)) return 0;
+  return ParseWalSegmentName(name, stream).has_value() ? stream : 0;
 }
 
 }  // namespace
@@ -84,11 +85,11 @@ Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(Shard& shard,
 
 Task<absl::Status> StoreOpener::Lock() {
   const Clock& clock = store_.shard_.executor().clock();
-  const uint64_t until_ns = clock.NowNs() + store_.options_.lock_wait_ns;
+  const uint64_t start_ns = clock.NowNs();
   for (;;) {
     absl::Status locked = co_await store_.files_.Lock(IoLock::kExclusive);
     if (!absl::IsUnavailable(locked)) co_return locked;
-    if (clock.NowNs() >= until_ns) break;
+    if (clock.NowNs() - start_ns >= store_.options_.lock_wait_ns) break;
     co_await Sleep(kLockRetry);
   }
   co_return absl::UnavailableError(absl::StrCat(
@@ -109,7 +110,8 @@ Task<absl::Status> StoreOpener::ListSegments() {
   auto entries = co_await store_.files_.List();
   if (!entries.ok()) co_return entries.status();
   for (const DirectoryEntry& entry : *entries) {
-    if (entry.name.starts_with(kSegmentPrefix)) segments_.push_back(entry.name);
+    const bool is_file = entry.kind != FileKind::kDirectory;
+    if (is_file && StreamOf(entry.name) > 0) segments_.push_back(entry.name);
   }
   co_return absl::OkStatus();
 }
@@ -120,19 +122,19 @@ Task<absl::Status> StoreOpener::OpenRoot() {
     store_.root_ = *std::move(root);
     co_return absl::OkStatus();
   }
-  const bool missing = absl::IsNotFound(root.status());
-  if (missing && !segments_.empty()) {
+  // ROOT is made whole before anything else is; until then nothing was ever written.
+  const bool unfinished = absl::IsAborted(root.status());
+  const bool missing = absl::IsNotFound(root.status()) || unfinished;
+  if (!missing) co_return root.status();
+  if (!segments_.empty()) {
     co_return absl::DataLossError(absl::StrCat(
         store_.files_.root(), " has log segments and no ROOT: it is not known what they are of"));
   }
-  if (missing && !store_.options_.create_if_missing) {
+  if (!store_.options_.create_if_missing) {
     co_return absl::NotFoundError(absl::StrCat(
         store_.files_.root(), " holds no database; StoreOptions::create_if_missing ", "makes one"));
   }
-  if (!missing) {
-    // ROOT is made whole before anything else is. Without anything else it may never have been, and
-    // then nothing was ever written.
-    if (!absl::IsDataLoss(root.status()) || !segments_.empty()) co_return root.status();
+  if (unfinished) {
     absl::Status removed = co_await store_.files_.Remove(RootFile::kName);
     if (!removed.ok()) co_return removed;
   }
@@ -228,7 +230,10 @@ Task<absl::Status> StoreOpener::ReplayStreams() {
     }
     // Nothing that anybody needs.
     if (end->seal.record == 0) continue;
-    kept_.insert(end->segments.begin(), end->segments.end());
+    for (const std::string& segment : end->segments) {
+      const std::optional<uint64_t> number = ParseWalSegmentName(segment, stream.stream);
+      if (number.has_value() && *number <= end->last_segment) kept_.insert(segment);
+    }
   }
   std::erase_if(next_.streams, [](const RootStream& stream) {
     return stream.seal.has_value() && stream.seal->record == 0;

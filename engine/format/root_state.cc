@@ -105,7 +105,7 @@ absl::Status EncodeRootSlot(const RootState& state, size_t slot_number, std::spa
   if (body.size() > kRootSlotBytes - kHeaderBytes) {
     return absl::ResourceExhaustedError(absl::StrCat("ROOT has no room for ", state.streams.size(),
                                                      " log streams and ", state.manifests.size(),
-                                                     " manifests; use fewer shards"));
+                                                     " manifests"));
   }
   SlotHeader header = {};
   header.magic = kMagic;
@@ -119,6 +119,11 @@ absl::Status EncodeRootSlot(const RootState& state, size_t slot_number, std::spa
   std::memcpy(slot.data() + sizeof(header), body.data(), body.size());
   StoreFixed(slot.data(), SlotChecksum(slot, slot_number));
   return absl::OkStatus();
+}
+
+bool IsRootSlot(std::span<const std::byte> slot) {
+  return slot.size() >= kHeaderBytes &&
+         LoadFixed<uint64_t>(slot.data() + offsetof(SlotHeader, magic)) == kMagic;
 }
 
 absl::StatusOr<RootState> DecodeRootSlot(std::span<const std::byte> slot, size_t slot_number) {

@@ -90,6 +90,9 @@ struct RootState {
 // streams and manifests for one.
 absl::Status EncodeRootSlot(const RootState& state, size_t slot_number, std::span<std::byte> slot);
 
+// Whether it begins as a slot does, whatever else of it is damaged.
+bool IsRootSlot(std::span<const std::byte> slot);
+
 // DataLoss: damaged, torn, or never written. FailedPrecondition: good, but of a newer format.
 absl::StatusOr<RootState> DecodeRootSlot(std::span<const std::byte> slot, size_t slot_number);
 

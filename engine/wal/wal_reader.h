@@ -36,6 +36,8 @@ struct WalEnd {
   uint64_t torn_frames = 0;
   // The newest one that a frame names; 0 without a frame.
   uint64_t root_epoch = 0;
+  // That the last frame is in; later ones are not needed.
+  uint64_t last_segment = 0;
   // The names of all segments of the stream that there are, needed or not.
   std::vector<std::string> segments;
 };

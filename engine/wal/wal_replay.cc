@@ -20,6 +20,7 @@ Task<absl::StatusOr<WalEnd>> WalReplay::Run() {
   }
   if (absl::Status sealed = CheckSeal(); !sealed.ok()) co_return sealed;
   if (absl::Status durable = co_await MakeDurable(); !durable.ok()) co_return durable;
+  end_.last_segment = segment_;
   end_.seal = {next_frame_ - 1, last_hash_, records_.next_record() - 1};
   co_return std::move(end_);
 }

@@ -235,7 +235,7 @@ TEST_F(RootFileTest, AWriteOfAKilledProcessThatLandsLateDoesNotCount) {
     RootState made, opened;
     ASSERT_TRUE(simulation.Run(MakeRoot, &made).ok());
     RootState late = made;
-    late.incarnation = 0;
+    late.streams.clear();
     made.incarnation = 1;
     // That is in force; its pair is 0 and 1.
     ASSERT_EQ(made.epoch % 2, 0u);
@@ -247,6 +247,19 @@ TEST_F(RootFileTest, AWriteOfAKilledProcessThatLandsLateDoesNotCount) {
     ASSERT_TRUE(simulation.Run(OpenRoot, &opened).ok());
     EXPECT_EQ(opened, made) << "slot " << slot;
   }
+}
+
+// The same of a process of which the next one saw nothing, so that both had one incarnation.
+TEST_F(RootFileTest, ALateWriteOfTheSameIncarnationDoesNotCount) {
+  Simulation simulation({.seed = 1});
+  RootState made, opened;
+  ASSERT_TRUE(simulation.Run(MakeRoot, &made).ok());
+  RootState late = made;
+  late.streams.clear();
+  ASSERT_EQ(made.epoch % 2, 0u);
+  ASSERT_TRUE(simulation.Run(WriteRootSlot, late, size_t{0}).ok());
+  ASSERT_TRUE(simulation.Run(OpenRoot, &opened).ok());
+  EXPECT_EQ(opened, made);
 }
 
 // One that opens, and finds a first copy that is in the device's cache only.

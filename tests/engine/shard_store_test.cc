@@ -300,6 +300,70 @@ TEST_F(ShardStoreTest, SaysWhatIsWrongWithADirectory) {
   EXPECT_NE(status.message().find("no ROOT"), std::string::npos) << status;
 }
 
+TEST_F(ShardStoreTest, LeavesFilesAloneThatAreNotItsOwn) {
+  const Program nothing = [](ShardStore&) -> Task<absl::Status> { co_return absl::OkStatus(); };
+  simulation_.disk().PutFile("/db/ROOT", "somebody's notes");
+  EXPECT_TRUE(absl::IsDataLoss(Run(nothing)));
+  EXPECT_EQ(simulation_.disk().Contents("/db/ROOT"), "somebody's notes");
+  // One that was begun and never made whole.
+  simulation_.disk().PutFile("/db/ROOT", std::string(1000, '\0'));
+  StoreOptions options = Small();
+  options.create_if_missing = false;
+  EXPECT_TRUE(absl::IsNotFound(Run(nothing, options)));
+  simulation_.disk().PutFile("/db/W-notes.txt", "more notes");
+  simulation_.disk().MakeDirectories("/db/W-9-9");
+  EXPECT_EQ(Run(nothing), absl::OkStatus());
+  EXPECT_EQ(Run(nothing), absl::OkStatus());
+  EXPECT_EQ(simulation_.disk().Contents("/db/W-notes.txt"), "more notes");
+}
+
+TEST_F(ShardStoreTest, KeepsNoSegmentThatNobodyNeeds) {
+  const Program put = [](ShardStore& store) -> Task<absl::Status> {
+    auto written = co_await store.Put("k", "v");
+    co_return written.status();
+  };
+  for (int i = 0; i < 5; ++i) ASSERT_EQ(Run(put), absl::OkStatus());
+  for (const std::string_view old : {"1", "2", "3", "4"}) {
+    EXPECT_TRUE(simulation_.disk().Contents(absl::StrCat("/db/W-", std::string(old), "-0")));
+    EXPECT_FALSE(simulation_.disk().Contents(absl::StrCat("/db/W-", std::string(old), "-1")));
+  }
+}
+
+Task<> PutLarge(ShardStore* store, uint64_t key, uint64_t* accepted) {
+  const std::string name = absl::StrCat("key", key);
+  const std::string value(10'000, 'v');
+  auto written = co_await store->Put(name, value);
+  *accepted += written.ok() ? 1 : 0;
+}
+
+Task<absl::Status> PutManyAtOnce(Shard& shard, uint64_t* accepted) {
+  StoreOptions options = Small();
+  options.memtable_bytes = size_t{1} << 20;
+  auto store = co_await ShardStore::Open(shard, "/db", options);
+  if (!store.ok()) co_return store.status();
+  {
+    TaskScope scope(shard.executor());
+    for (uint64_t i = 0; i < 1000; ++i) scope.Spawn(PutLarge(store->get(), i, accepted));
+    if (absl::Status joined = co_await scope.Join(); !joined.ok()) co_return joined;
+  }
+  EXPECT_LE((*store)->stats().memtable_bytes, size_t{5} << 18);
+  co_return co_await (*store)->Close();
+}
+
+TEST_F(ShardStoreTest, MemoryIsBoundedForManyWritersToo) {
+  uint64_t accepted = 0;
+  EXPECT_EQ(simulation_.Run(PutManyAtOnce, &accepted).status, absl::OkStatus());
+  EXPECT_GT(accepted, 50u);
+  EXPECT_LT(accepted, 130u);
+}
+
+TEST_F(ShardStoreTest, WaitsForEverForALockIfAsked) {
+  StoreOptions options = Small();
+  options.lock_wait_ns = UINT64_MAX;
+  const Program nothing = [](ShardStore&) -> Task<absl::Status> { co_return absl::OkStatus(); };
+  EXPECT_EQ(Run(nothing, options), absl::OkStatus());
+}
+
 TEST_F(ShardStoreTest, AnOlderRootIsNoticed) {
   const Program put = [](ShardStore& store) -> Task<absl::Status> {
     auto written = co_await store.Put("k", "v");
