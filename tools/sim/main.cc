@@ -121,7 +121,7 @@ absl::Status RunSeeds(const Options& options, const std::atomic<bool>& cancelled
                         static_cast<int64_t>(elapsed_s()), " s");
   });
   uint64_t seeds = 0;
-  for (uint64_t seed = options.first_seed; seed <= options.last_seed; ++seed, ++seeds) {
+  for (uint64_t seed = options.first_seed;; ++seed) {
     if (cancelled.load()) return absl::CancelledError("interrupted");
     if (options.duration_s > 0 && elapsed_s() > options.duration_s) break;
     totals.seed = seed;
@@ -134,6 +134,8 @@ absl::Status RunSeeds(const Options& options, const std::atomic<bool>& cancelled
       return absl::DataLossError(absl::StrCat("seed ", seed, " found something"));
     }
     Add(totals, result);
+    ++seeds;
+    if (seed == options.last_seed) break;
   }
   progress.Stop();
   PrintTotals(totals, seeds, elapsed_s());
