@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,8 +45,8 @@ std::string WriterPath() {
   return absl::StrCat(sources, "/", workspace, "/tests/engine/kill_writer");
 }
 
-// Lets a writer run for so long, and kills it.
-Killed KillAWriter(const std::string& directory, uint64_t first, Durability level,
+// Lets a writer run for so long, from its start or from when it has opened the store, and kills it.
+Killed KillAWriter(const std::string& directory, uint64_t first, Durability level, bool once_open,
                    std::chrono::milliseconds after) {
   std::array<int, 2> pipe_ends;
   EXPECT_EQ(pipe2(pipe_ends.data(), O_CLOEXEC), 0);
@@ -64,13 +65,16 @@ Killed KillAWriter(const std::string& directory, uint64_t first, Durability leve
   close(pipe_ends[1]);
 
   // The writer waits when the pipe is full, so it is read meanwhile.
-  std::thread killer([pid, after] {
+  std::promise<void> opened;
+  std::thread killer([pid, after, once_open, is_open = opened.get_future()] {
+    if (once_open) is_open.wait_for(std::chrono::minutes(1));
     std::this_thread::sleep_for(after);
     kill(pid, SIGKILL);
   });
   std::string text;
   std::array<char, 65536> bytes;
   for (ssize_t got; (got = read(pipe_ends[0], bytes.data(), bytes.size())) > 0;) {
+    if (text.empty()) opened.set_value();
     text.append(bytes.data(), static_cast<size_t>(got));
   }
   killer.join();
@@ -119,8 +123,9 @@ TEST_P(KillTest, LosesNothingThatWasAcknowledged) {
   std::vector<uint64_t> acknowledged;
   uint64_t next = 0;
   for (int i = 0; i < kKills; ++i) {
-    const std::chrono::milliseconds after(20 + random.Below(250));
-    const Killed killed = KillAWriter(path, next, GetParam(), after);
+    const bool once_open = i % 3 != 0;
+    const std::chrono::milliseconds after(random.Below(150));
+    const Killed killed = KillAWriter(path, next, GetParam(), once_open, after);
     acknowledged.insert(acknowledged.end(), killed.acknowledged.begin(), killed.acknowledged.end());
     auto runtime = Runtime::Start({.shard_count = 1, .buffer_pool_bytes = size_t{16} << 20});
     ASSERT_TRUE(runtime.ok()) << runtime.status();
