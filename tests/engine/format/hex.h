@@ -2,6 +2,8 @@
 #ifndef IOENGINE_TESTS_ENGINE_FORMAT_HEX_H_
 #define IOENGINE_TESTS_ENGINE_FORMAT_HEX_H_
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,6 +17,10 @@ inline std::string Hex(std::string_view bytes) {
     hex += kDigits[static_cast<unsigned char>(c) & 15];
   }
   return hex;
+}
+
+inline std::string Hex(std::span<const std::byte> bytes) {
+  return Hex(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
 }  // namespace ioengine

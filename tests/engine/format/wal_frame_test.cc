@@ -12,16 +12,13 @@
 #include "absl/strings/escaping.h"
 #include "gtest/gtest.h"
 #include "ioengine/engine/format/coding.h"
+#include "ioengine/tests/engine/format/hex.h"
 
 namespace ioengine {
 namespace {
 
 constexpr uint64_t kSalt = 0x1122334455667788;
 constexpr uint64_t kOffset = 8192;
-
-std::string Hex(std::span<const std::byte> bytes) {
-  return absl::BytesToHexString({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-}
 
 // A whole record "abc" and the first part "de" of another one.
 std::vector<std::byte> MakeFrame() {
@@ -47,7 +44,7 @@ std::vector<std::byte> MakeFrame() {
 
 TEST(WalFrameTest, HasTheseBytes) {
   const std::vector<std::byte> frame = MakeFrame();
-  EXPECT_EQ(Hex(std::span(frame).first(80)),
+  EXPECT_EQ(Hex(std::as_bytes(std::span(frame).first(80))),
             "4c7a3e95fd74f042"    // checksum
             "8877665544332211"    // salt
             "0500000000000000"    // frame

@@ -19,6 +19,7 @@
 #include "ioengine/engine/table/block_format.h"
 #include "ioengine/engine/table/separator.h"
 #include "ioengine/sched/random.h"
+#include "ioengine/tests/engine/format/hex.h"
 #include "ioengine/tests/engine/table/table_records.h"
 
 namespace ioengine {
@@ -186,23 +187,13 @@ TEST(SeparatorTest, IsTheShortestThatSeparates) {
   EXPECT_TRUE(SeparatorBetween("a", {2, 0}, "a").sequence == (Sequence{1, UINT64_MAX}));
 }
 
-std::string Hex(std::span<const std::byte> bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const std::byte byte : bytes) {
-    text += kDigits[static_cast<size_t>(byte >> 4)];
-    text += kDigits[static_cast<size_t>(byte & std::byte{15})];
-  }
-  return text;
-}
-
 TEST(BlockTest, GoldenBytes) {
   const TableModel model = {{{"keyA", {1, 300}}, {OperationKind::kPut, "value"}},
                             {{"keyA", {1, 2}}, {OperationKind::kDelete, ""}},
                             {{"keyBcdefg", kMaxSequence}, {OperationKind::kPut, ""}}};
   const std::vector<std::byte> bytes = BlockOf(model);
   const size_t used = LoadBlockHeader(bytes).used_bytes;
-  EXPECT_EQ(Hex(std::span(bytes).first(used)),
+  EXPECT_EQ(Hex(std::as_bytes(std::span(bytes).first(used))),
             "1aa5aefc92e3a89b"          // checksum
             "69424c4b0100000001000000"  // magic, kind, pages
             "550000000300000003000000"  // used bytes, records, prefix

@@ -15,21 +15,10 @@
 #include "ioengine/engine/table/bloom_filter.h"
 #include "ioengine/engine/table/table_footer.h"
 #include "ioengine/sched/random.h"
+#include "ioengine/tests/engine/format/hex.h"
 
 namespace ioengine {
 namespace {
-
-std::string Hex(std::span<const std::byte> bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const std::byte byte : bytes) {
-    text += kDigits[static_cast<size_t>(byte >> 4)];
-    text += kDigits[static_cast<size_t>(byte & std::byte{15})];
-  }
-  return text;
-}
-
-std::string Hex(const std::string& text) { return Hex(std::as_bytes(std::span(text))); }
 
 TableDescription SomeTable() {
   TableDescription table;
@@ -57,7 +46,7 @@ TableDescription SomeTable() {
 TEST(TableFormatTest, GoldenFooter) {
   std::vector<std::byte> page(kBlockPageBytes);
   EncodeTableFooter(SomeTable(), page);
-  EXPECT_EQ(Hex(std::span(page).first(LoadBlockHeader(page).used_bytes)),
+  EXPECT_EQ(Hex(std::as_bytes(std::span(page).first(LoadBlockHeader(page).used_bytes))),
             "8d59e81692ff0b8c69424c4b0500000001000000c80000000000000000000000"
             "01000000060000000807060504034201900f0e0d0c0b0a0900a00000000000000040000000000000"
             "005000000000000000800000000000000100000001000000"
