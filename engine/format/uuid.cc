@@ -1,17 +1,12 @@
 #include "ioengine/engine/format/uuid.h"
 
+#include "absl/strings/escaping.h"
 #include "ioengine/engine/format/coding.h"
 
 namespace ioengine {
 
 std::string Uuid::ToString() const {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const std::byte byte : bytes) {
-    text += kDigits[static_cast<size_t>(byte >> 4)];
-    text += kDigits[static_cast<size_t>(byte & std::byte{15})];
-  }
-  return text;
+  return absl::BytesToHexString({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 Uuid MakeUuid(uint64_t random_high, uint64_t random_low) {

@@ -7,16 +7,12 @@
 #include <string>
 #include <string_view>
 
+#include "absl/strings/escaping.h"
+
 namespace ioengine {
 
 inline std::string Hex(std::string_view bytes) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  for (const char c : bytes) {
-    hex += kDigits[static_cast<unsigned char>(c) >> 4];
-    hex += kDigits[static_cast<unsigned char>(c) & 15];
-  }
-  return hex;
+  return absl::BytesToHexString({bytes.data(), bytes.size()});
 }
 
 inline std::string Hex(std::span<const std::byte> bytes) {

@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "gtest/gtest.h"
 #include "ioengine/engine/format/coding.h"
 #include "ioengine/tests/engine/format/hex.h"
