@@ -9,7 +9,6 @@
 #include <span>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/format/coding.h"
@@ -22,7 +21,6 @@
 namespace ioengine {
 namespace {
 
-constexpr std::string_view kSegmentPrefix = "W-";
 constexpr std::chrono::milliseconds kLockRetry(5);
 
 // Puts what the log holds into the memtable.
@@ -53,15 +51,6 @@ class Replay final : public WalVisitor {
   Sequence last_;
   uint64_t records_ = 0;
 };
-
-// The stream of a segment's name, "W-<stream>-<segment>"; 0 if it is none.
-uint64_t StreamOf(std::string_view name) {
-  if (!name.starts_with(kSegmentPrefix)) return 0;
-  const std::string_view rest = name.substr(kSegmentPrefix.size());
-  uint64_t stream = 0;
-  if (!absl::SimpleAtoi(std::string(rest.substr(0, rest.find('-'))), &stream)) return 0;
-  return ParseWalSegmentName(name, stream).has_value() ? stream : 0;
-}
 
 }  // namespace
 
@@ -111,7 +100,9 @@ Task<absl::Status> StoreOpener::ListSegments() {
   if (!entries.ok()) co_return entries.status();
   for (const DirectoryEntry& entry : *entries) {
     const bool is_file = entry.kind != FileKind::kDirectory;
-    if (is_file && StreamOf(entry.name) > 0) segments_.push_back(entry.name);
+    const std::optional<WalSegmentId> id = ParseWalSegmentName(entry.name);
+    // Streams are numbered from 1.
+    if (is_file && id.has_value() && id->stream > 0) segments_.push_back(entry.name);
   }
   co_return absl::OkStatus();
 }
@@ -173,7 +164,7 @@ Task<absl::Status> StoreOpener::CheckOrphans() {
   std::set<uint64_t> named;
   for (const RootStream& stream : store_.root_->state().streams) named.insert(stream.stream);
   for (const std::string& segment : segments_) {
-    if (named.count(StreamOf(segment)) > 0) continue;
+    if (named.count(ParseWalSegmentName(segment)->stream) > 0) continue;
     if (absl::Status status = co_await CheckOrphan(segment); !status.ok()) co_return status;
   }
   co_return absl::OkStatus();
@@ -231,8 +222,7 @@ Task<absl::Status> StoreOpener::ReplayStreams() {
     // Nothing that anybody needs.
     if (end->seal.record == 0) continue;
     for (const std::string& segment : end->segments) {
-      const std::optional<uint64_t> number = ParseWalSegmentName(segment, stream.stream);
-      if (number.has_value() && *number <= end->last_segment) kept_.insert(segment);
+      if (ParseWalSegmentName(segment)->segment <= end->last_segment) kept_.insert(segment);
     }
   }
   std::erase_if(next_.streams, [](const RootStream& stream) {
@@ -250,7 +240,7 @@ Task<absl::Status> StoreOpener::BeginStream() {
   for (const RootStream& old : next_.streams) stream.stream = std::max(stream.stream, old.stream);
   // Also of opens that were cut short before ROOT named theirs: no name is used twice.
   for (const std::string& segment : segments_) {
-    stream.stream = std::max(stream.stream, StreamOf(segment));
+    stream.stream = std::max(stream.stream, ParseWalSegmentName(segment)->stream);
   }
   ++stream.stream;
   stream.incarnation = ++next_.incarnation;

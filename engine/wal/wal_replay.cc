@@ -29,9 +29,9 @@ Task<absl::Status> WalReplay::ListSegments() {
   absl::StatusOr<std::vector<DirectoryEntry>> entries = co_await files_.List();
   if (!entries.ok()) co_return entries.status();
   for (DirectoryEntry& entry : *entries) {
-    const std::optional<uint64_t> number = ParseWalSegmentName(entry.name, stream_.stream);
-    if (!number.has_value()) continue;
-    if (*number >= first_segment_) present_.push_back(*number);
+    const std::optional<WalSegmentId> id = ParseWalSegmentName(entry.name);
+    if (!id.has_value() || id->stream != stream_.stream) continue;
+    if (id->segment >= first_segment_) present_.push_back(id->segment);
     end_.segments.push_back(std::move(entry.name));
   }
   std::sort(present_.begin(), present_.end());

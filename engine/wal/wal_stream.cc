@@ -33,16 +33,18 @@ std::string WalSegmentName(uint64_t stream, uint64_t segment) {
   return absl::StrCat("W-", stream, "-", segment);
 }
 
-std::optional<uint64_t> ParseWalSegmentName(std::string_view name, uint64_t stream) {
-  const std::string prefix = absl::StrCat("W-", stream, "-");
-  if (!name.starts_with(prefix)) return std::nullopt;
-  name.remove_prefix(prefix.size());
-  uint64_t segment = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), segment);
-  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
-  // No other spelling, such as one with leading zeros.
-  if (absl::StrCat(segment).size() != name.size()) return std::nullopt;
-  return segment;
+std::optional<WalSegmentId> ParseWalSegmentName(std::string_view name) {
+  constexpr std::string_view kPrefix = "W-";
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  const char* const end = name.data() + name.size();
+  WalSegmentId id;
+  const auto stream = std::from_chars(name.data() + kPrefix.size(), end, id.stream);
+  if (stream.ec != std::errc() || stream.ptr == end) return std::nullopt;
+  const auto segment = std::from_chars(stream.ptr + 1, end, id.segment);
+  if (segment.ec != std::errc()) return std::nullopt;
+  // No other spelling, such as one with leading zeros, another separator, or more behind it.
+  if (WalSegmentName(id.stream, id.segment) != name) return std::nullopt;
+  return id;
 }
 
 }  // namespace ioengine

@@ -46,8 +46,15 @@ uint64_t WalSalt(const WalStream& stream, uint64_t segment);
 // "W-<stream>-<segment>".
 std::string WalSegmentName(uint64_t stream, uint64_t segment);
 
-// The segment's number, if `name` is that of a segment of the stream.
-std::optional<uint64_t> ParseWalSegmentName(std::string_view name, uint64_t stream);
+struct WalSegmentId {
+  uint64_t stream = 0;
+  uint64_t segment = 0;
+
+  friend bool operator==(const WalSegmentId&, const WalSegmentId&) = default;
+};
+
+// Which segment `name` is that of; nothing if WalSegmentName gives no such name.
+std::optional<WalSegmentId> ParseWalSegmentName(std::string_view name);
 
 }  // namespace ioengine
 

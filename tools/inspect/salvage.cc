@@ -144,7 +144,7 @@ absl::StatusOr<std::map<uint64_t, StreamSalvage>> ReadStreams(const std::string&
   std::map<uint64_t, std::map<uint64_t, std::string>> paths;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    const auto name = ParseSegmentName(entry.path().filename().string());
+    const auto name = ParseWalSegmentName(entry.path().filename().string());
     if (name.has_value()) paths[name->stream][name->segment] = entry.path().string();
   }
   if (error) return absl::NotFoundError(absl::StrCat(directory, ": ", error.message()));

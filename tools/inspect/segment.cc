@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/format/coding.h"
+#include "ioengine/engine/wal/wal_stream.h"
 #include "ioengine/tools/inspect/files.h"
 #include "ioengine/tools/inspect/report.h"
 
@@ -72,7 +73,7 @@ class Records {
 absl::StatusOr<SegmentReport> InspectSegment(const std::string& path) {
   SegmentReport report;
   report.name = std::filesystem::path(path).filename().string();
-  const std::optional<SegmentName> name = ParseSegmentName(report.name);
+  const std::optional<WalSegmentId> name = ParseWalSegmentName(report.name);
   if (!name.has_value()) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": no segment of a log has that name"));
   }

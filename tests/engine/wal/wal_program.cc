@@ -69,8 +69,9 @@ Task<absl::Status> Release(WalWorld* world, WalWriter* log, WalLedger* ledger, c
 }
 
 bool IsKnown(const WalWorld& world, const std::string& name) {
+  const std::optional<WalSegmentId> id = ParseWalSegmentName(name);
   for (const auto& ledger : world.streams) {
-    if (ParseWalSegmentName(name, ledger->stream().stream).has_value()) return true;
+    if (id.has_value() && id->stream == ledger->stream().stream) return true;
   }
   return false;
 }

@@ -271,10 +271,12 @@ TEST_F(WalReaderTest, SaltsDifferBySegment) {
 
 TEST_F(WalReaderTest, NamesOfSegments) {
   EXPECT_EQ(WalSegmentName(4, 17), "W-4-17");
-  EXPECT_EQ(ParseWalSegmentName("W-4-17", 4), 17u);
-  for (const char* const name : {"W-4-", "W-4-017", "W-4-17x", "W-4--1", "W-5-17", "W-44-17",
-                                 "W-4-99999999999999999999", "M-4-17", ""}) {
-    EXPECT_EQ(ParseWalSegmentName(name, 4), std::nullopt) << name;
+  EXPECT_EQ(ParseWalSegmentName("W-4-17"), (WalSegmentId{4, 17}));
+  EXPECT_EQ(ParseWalSegmentName("W-5-17"), (WalSegmentId{5, 17}));
+  EXPECT_EQ(ParseWalSegmentName("W-44-17"), (WalSegmentId{44, 17}));
+  for (const char* const name : {"W-4-", "W-4-017", "W-4-17x", "W-4--1", "W-04-17", "W-4_17", "W-4",
+                                 "W--17", "W-", "W-4-99999999999999999999", "M-4-17", ""}) {
+    EXPECT_EQ(ParseWalSegmentName(name), std::nullopt) << name;
   }
 }
 
