@@ -102,7 +102,8 @@ Task<absl::Status> StoreOpener::ListSegments() {
     const bool is_file = entry.kind != FileKind::kDirectory;
     const std::optional<WalSegmentId> id = ParseWalSegmentName(entry.name);
     // Streams are numbered from 1.
-    if (is_file && id.has_value() && id->stream > 0) segments_.push_back(entry.name);
+    if (is_file && id.has_value() && id->stream > 0 && id->kind == WalKind::kLog)
+      segments_.push_back(entry.name);
   }
   co_return absl::OkStatus();
 }

@@ -61,6 +61,12 @@ inline std::span<const std::byte> AsBytes(std::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
+inline void AppendFixed64(std::string& to, uint64_t value) {
+  std::byte bytes[sizeof(value)];
+  StoreFixed(bytes, value);
+  to.append(AsText(bytes));
+}
+
 // Takes values off the front of bytes that may be anything: once something does not fit, ok() is
 // false, and all that follows is 0 or empty.
 //

@@ -32,10 +32,10 @@ uint64_t SlotChecksum(std::span<const std::byte> slot, size_t slot_number) {
   return Checksum(slot.subspan(sizeof(uint64_t)), slot_number);
 }
 
-void AppendFixed64(std::string& to, uint64_t value) {
-  std::byte bytes[sizeof(value)];
-  StoreFixed(bytes, value);
-  to.append(AsText(bytes));
+void AppendSeal(std::string& to, const RootSeal& seal) {
+  AppendVarint(to, seal.frame);
+  AppendVarint(to, seal.record);
+  AppendFixed64(to, seal.hash);
 }
 
 std::string EncodeBody(const RootState& state) {
@@ -49,16 +49,24 @@ std::string EncodeBody(const RootState& state) {
     AppendVarint(body, stream.root_epoch);
     body += static_cast<char>(stream.seal.has_value());
     if (!stream.seal.has_value()) continue;
-    AppendVarint(body, stream.seal->frame);
-    AppendVarint(body, stream.seal->record);
-    AppendFixed64(body, stream.seal->hash);
+    AppendSeal(body, *stream.seal);
   }
   AppendVarint(body, state.manifests.size());
   for (const RootManifest& manifest : state.manifests) {
-    AppendVarint(body, manifest.number);
-    AppendFixed64(body, manifest.hash);
+    AppendVarint(body, manifest.stream);
+    AppendVarint(body, manifest.incarnation);
+    AppendVarint(body, manifest.root_epoch);
+    AppendSeal(body, manifest.least);
   }
   return body;
+}
+
+RootSeal TakeSeal(Decoder& decoder) {
+  RootSeal seal;
+  seal.frame = decoder.Varint();
+  seal.record = decoder.Varint();
+  seal.hash = decoder.Fixed<uint64_t>();
+  return seal;
 }
 
 bool DecodeStream(Decoder& decoder, RootStream& stream) {
@@ -68,11 +76,7 @@ bool DecodeStream(Decoder& decoder, RootStream& stream) {
   const uint8_t sealed = decoder.Fixed<uint8_t>();
   if (sealed > 1) return false;
   if (sealed == 1) {
-    RootSeal seal;
-    seal.frame = decoder.Varint();
-    seal.record = decoder.Varint();
-    seal.hash = decoder.Fixed<uint64_t>();
-    stream.seal = seal;
+    stream.seal = TakeSeal(decoder);
   }
   return decoder.ok();
 }
@@ -91,8 +95,10 @@ bool DecodeBody(std::span<const std::byte> body, RootState& state) {
   const uint64_t manifests = decoder.Varint();
   for (uint64_t i = 0; i < manifests && decoder.ok(); ++i) {
     RootManifest& manifest = state.manifests.emplace_back();
-    manifest.number = decoder.Varint();
-    manifest.hash = decoder.Fixed<uint64_t>();
+    manifest.stream = decoder.Varint();
+    manifest.incarnation = decoder.Varint();
+    manifest.root_epoch = decoder.Varint();
+    manifest.least = TakeSeal(decoder);
   }
   return decoder.done();
 }

@@ -10,7 +10,8 @@
 //    │ body: placement kind u8, prefix bytes varint,                                      │
 //    │       streams: count varint, each  number, incarnation, root epoch  varints,       │
 //    │                sealed u8, and if it is 1:  frame, record  varints, hash u64        │
-//    │       manifests: count varint, each  number varint, hash u64                       │
+//    │       manifests: count varint, each  number, incarnation, root epoch  varints,     │
+//    │                frame, record  varints, hash u64                                    │
 //    ├────────────────────────────────────────────────────────────────────────────────────┤
 //    │ zeros up to kRootSlotBytes                                                         │
 //    └────────────────────────────────────────────────────────────────────────────────────┘
@@ -68,9 +69,12 @@ struct RootStream {
   friend bool operator==(const RootStream&, const RootStream&) = default;
 };
 
+// A manifest is a stream too, numbered apart from those of the log.
 struct RootManifest {
-  uint64_t number = 0;
-  uint64_t hash = 0;
+  uint64_t stream = 0;
+  uint64_t incarnation = 0;
+  uint64_t root_epoch = 0;
+  RootSeal least;  // the end of its snapshot, so it goes on at least so far
 
   friend bool operator==(const RootManifest&, const RootManifest&) = default;
 };

@@ -20,6 +20,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/format/uuid.h"
 #include "ioengine/engine/table/block_format.h"
@@ -45,6 +46,10 @@ struct TableInfo {
 
   friend bool operator==(const TableInfo&, const TableInfo&) = default;
 };
+
+inline TableIdentity IdentityOf(const TableInfo& info) {
+  return {info.uuid, info.file_bytes, info.records, info.records_hash, info.digest};
+}
 
 // And what leads through the file.
 struct TableLayout {

@@ -11,7 +11,7 @@ namespace ioengine {
 
 Task<absl::StatusOr<std::unique_ptr<TableReader>>> TableReader::Open(
     ShardIo& io, FileSystem& files, std::string name, BlockCache& cache,
-    std::optional<TableInfo> expected) {
+    std::optional<TableIdentity> expected) {
   std::unique_ptr<TableReader> reader(new TableReader(io, cache));
   absl::StatusOr<DmaFile> file = co_await files.OpenFile(name);
   if (!file.ok()) co_return file.status();
@@ -26,7 +26,7 @@ Task<absl::StatusOr<std::unique_ptr<TableReader>>> TableReader::Open(
   co_return reader;
 }
 
-Task<absl::Status> TableReader::Load(std::optional<TableInfo> expected) {
+Task<absl::Status> TableReader::Load(std::optional<TableIdentity> expected) {
   const absl::StatusOr<FileStat> stat = co_await file_->file.Stat();
   if (!stat.ok()) co_return stat.status();
   table_.info.file_bytes = stat->size_bytes;
@@ -40,7 +40,7 @@ Task<absl::Status> TableReader::Load(std::optional<TableInfo> expected) {
   }
   if (absl::Status status = co_await LoadFooter(); !status.ok()) co_return status;
   if (absl::Status status = co_await LoadRootAndBounds(); !status.ok()) co_return status;
-  if (expected.has_value() && *expected != table_.info) {
+  if (expected.has_value() && *expected != IdentityOf(table_.info)) {
     co_return absl::DataLossError("it is another table than the one that was written");
   }
   co_return absl::OkStatus();

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/operation.h"
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/table/block.h"
@@ -42,7 +43,7 @@ class TableReader {
   // FailedPrecondition for a newer format. Cost: three reads.
   static Task<absl::StatusOr<std::unique_ptr<TableReader>>> Open(
       ShardIo& io, FileSystem& files, std::string name, BlockCache& cache,
-      std::optional<TableInfo> expected = std::nullopt);
+      std::optional<TableIdentity> expected = std::nullopt);
 
   TableReader(const TableReader&) = delete;
   TableReader& operator=(const TableReader&) = delete;
@@ -66,7 +67,7 @@ class TableReader {
  private:
   TableReader(ShardIo& io, BlockCache& cache) : io_(io), cache_(cache) {}
 
-  Task<absl::Status> Load(std::optional<TableInfo> expected);
+  Task<absl::Status> Load(std::optional<TableIdentity> expected);
   Task<absl::StatusOr<DmaBuffer>> ReadBlock(BlockHandle handle);
   Task<absl::Status> LoadFooter();
   Task<absl::Status> LoadRootAndBounds();

@@ -31,8 +31,7 @@ Task<absl::StatusOr<std::unique_ptr<WalSegment>>> SegmentMaker::Make(uint64_t nu
     if (!synced.ok()) co_return synced;
   }
   const DmaFileOptions options = {.access = DmaFileOptions::Access::kReadWrite};
-  absl::StatusOr<DmaFile> file =
-      co_await files_.OpenFile(WalSegmentName(stream_.stream, number), options);
+  absl::StatusOr<DmaFile> file = co_await files_.OpenFile(WalSegmentName(stream_, number), options);
   if (!file.ok()) {
     if (!recycles) leftover_ = number;
     co_return file.status();
@@ -49,8 +48,8 @@ Task<absl::StatusOr<std::unique_ptr<WalSegment>>> SegmentMaker::Make(uint64_t nu
 Task<absl::Status> SegmentMaker::Rename(uint64_t number) {
   if (pool_.front() == number) co_return absl::OkStatus();
   absl::Status renamed =
-      co_await files_.Rename(WalSegmentName(stream_.stream, pool_.front()),
-                             WalSegmentName(stream_.stream, number), FileSystem::Replace::kNo);
+      co_await files_.Rename(WalSegmentName(stream_, pool_.front()),
+                             WalSegmentName(stream_, number), FileSystem::Replace::kNo);
   if (renamed.ok()) pool_.front() = number;
   co_return renamed;
 }
@@ -58,8 +57,7 @@ Task<absl::Status> SegmentMaker::Rename(uint64_t number) {
 Task<absl::Status> SegmentMaker::Zero(uint64_t number) {
   const DmaFileOptions options = {.access = DmaFileOptions::Access::kReadWrite,
                                   .create = DmaFileOptions::Create::kMustBeNew};
-  absl::StatusOr<DmaFile> file =
-      co_await files_.OpenFile(WalSegmentName(stream_.stream, number), options);
+  absl::StatusOr<DmaFile> file = co_await files_.OpenFile(WalSegmentName(stream_, number), options);
   if (!file.ok()) co_return file.status();
   leftover_ = number;
   absl::Status status = co_await WriteZeros(*file);
@@ -98,7 +96,7 @@ Task<absl::Status> SegmentMaker::Release(uint64_t number) {
 }
 
 Task<absl::Status> SegmentMaker::Remove(uint64_t number) {
-  return files_.Remove(WalSegmentName(stream_.stream, number));
+  return files_.Remove(WalSegmentName(stream_, number));
 }
 
 }  // namespace ioengine

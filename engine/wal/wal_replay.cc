@@ -30,7 +30,7 @@ Task<absl::Status> WalReplay::ListSegments() {
   if (!entries.ok()) co_return entries.status();
   for (DirectoryEntry& entry : *entries) {
     const std::optional<WalSegmentId> id = ParseWalSegmentName(entry.name);
-    if (!id.has_value() || id->stream != stream_.stream) continue;
+    if (!id.has_value() || id->stream != stream_.stream || id->kind != stream_.kind) continue;
     if (id->segment >= first_segment_) present_.push_back(id->segment);
     end_.segments.push_back(std::move(entry.name));
   }
@@ -44,7 +44,7 @@ Task<absl::Status> WalReplay::OpenFirst(bool* is_missing) {
   absl::StatusOr<std::unique_ptr<SegmentReader>> opened = co_await OpenSegment(segment_);
   if (absl::IsNotFound(opened.status())) {
     co_return absl::DataLossError(absl::StrCat("the log's segment ",
-                                               WalSegmentName(stream_.stream, segment_),
+                                               WalSegmentName(stream_, segment_),
                                                ", from which it is replayed, is missing"));
   }
   if (opened.ok()) reader_ = *std::move(opened);
@@ -52,7 +52,7 @@ Task<absl::Status> WalReplay::OpenFirst(bool* is_missing) {
 }
 
 Task<absl::StatusOr<std::unique_ptr<SegmentReader>>> WalReplay::OpenSegment(uint64_t number) {
-  return SegmentReader::Open(io_, files_, WalSegmentName(stream_.stream, number), options_);
+  return SegmentReader::Open(io_, files_, WalSegmentName(stream_, number), options_);
 }
 
 // The frame there, if there is one, whichever it is.
@@ -172,7 +172,7 @@ Task<absl::Status> WalReplay::SearchSegment(SegmentReader* reader, uint64_t segm
     if (header.durable_frame >= next_frame_) {
       co_return absl::DataLossError(absl::StrCat(
           "frame ", next_frame_, " of log ", stream_.stream, " is missing or damaged (segment ",
-          WalSegmentName(stream_.stream, segment_), ", offset ", offset_bytes_, "), and frame ",
+          WalSegmentName(stream_, segment_), ", offset ", offset_bytes_, "), and frame ",
           header.frame, " proves that it was durable up to ", header.durable_frame));
     }
     if (header.frame >= next_frame_) ++end_.torn_frames;
@@ -206,7 +206,7 @@ Task<absl::Status> WalReplay::MakeDurable() {
   for (const uint64_t number : present_) {
     const DmaFileOptions read_only;
     absl::StatusOr<DmaFile> file =
-        co_await files_.OpenFile(WalSegmentName(stream_.stream, number), read_only);
+        co_await files_.OpenFile(WalSegmentName(stream_, number), read_only);
     if (!file.ok()) co_return file.status();
     absl::Status synced = co_await file->Fdatasync();
     if (!synced.ok()) co_return synced;

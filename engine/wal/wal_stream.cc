@@ -13,7 +13,8 @@
 namespace ioengine {
 namespace {
 
-constexpr uint64_t kSaltSeed = 0x746c61732d6c6177;  // "wal-salt"
+constexpr uint64_t kSaltSeed = 0x746c61732d6c6177;          // "wal-salt"
+constexpr uint64_t kManifestSaltSeed = 0x746c61732d6e616d;  // "man-salt"
 
 }  // namespace
 
@@ -26,24 +27,27 @@ uint64_t WalSalt(const WalStream& stream, uint64_t segment) {
     StoreFixed(to, number);
     to += sizeof(number);
   }
-  return Checksum(identity, kSaltSeed);
+  return Checksum(identity, stream.kind == WalKind::kLog ? kSaltSeed : kManifestSaltSeed);
 }
 
-std::string WalSegmentName(uint64_t stream, uint64_t segment) {
-  return absl::StrCat("W-", stream, "-", segment);
+std::string WalSegmentName(uint64_t stream, uint64_t segment, WalKind kind) {
+  return absl::StrCat(kind == WalKind::kLog ? "W-" : "M-", stream, "-", segment);
 }
 
 std::optional<WalSegmentId> ParseWalSegmentName(std::string_view name) {
-  constexpr std::string_view kPrefix = "W-";
-  if (!name.starts_with(kPrefix)) return std::nullopt;
-  const char* const end = name.data() + name.size();
   WalSegmentId id;
-  const auto stream = std::from_chars(name.data() + kPrefix.size(), end, id.stream);
+  if (name.starts_with("M-")) {
+    id.kind = WalKind::kManifest;
+  } else if (!name.starts_with("W-")) {
+    return std::nullopt;
+  }
+  const char* const end = name.data() + name.size();
+  const auto stream = std::from_chars(name.data() + 2, end, id.stream);
   if (stream.ec != std::errc() || stream.ptr == end) return std::nullopt;
   const auto segment = std::from_chars(stream.ptr + 1, end, id.segment);
   if (segment.ec != std::errc()) return std::nullopt;
   // No other spelling, such as one with leading zeros, another separator, or more behind it.
-  if (WalSegmentName(id.stream, id.segment) != name) return std::nullopt;
+  if (WalSegmentName(id.stream, id.segment, id.kind) != name) return std::nullopt;
   return id;
 }
 

@@ -11,6 +11,10 @@
 
 namespace ioengine {
 
+// What a stream is for. A manifest is a log of edits: written, cut off and read back by the same
+// rules as that of the writes.
+enum class WalKind : uint8_t { kLog, kManifest };
+
 // The identity of a stream, as ROOT has it. A stream is written during one incarnation, by one
 // writer, and never again.
 struct WalStream {
@@ -18,6 +22,7 @@ struct WalStream {
   uint64_t incarnation = 0;
   uint64_t stream = 0;
   uint64_t root_epoch = 0;  // of ROOT when the stream began
+  WalKind kind = WalKind::kLog;
 };
 
 // Where replay begins: the front of a segment. At first that of the stream; later ones when what
@@ -43,12 +48,16 @@ struct WalSeal {
 // What distinguishes a segment's frames from whatever else may stand in its file.
 uint64_t WalSalt(const WalStream& stream, uint64_t segment);
 
-// "W-<stream>-<segment>".
-std::string WalSegmentName(uint64_t stream, uint64_t segment);
+// "W-<stream>-<segment>", of a manifest "M-<stream>-<segment>".
+std::string WalSegmentName(uint64_t stream, uint64_t segment, WalKind kind = WalKind::kLog);
+inline std::string WalSegmentName(const WalStream& stream, uint64_t segment) {
+  return WalSegmentName(stream.stream, segment, stream.kind);
+}
 
 struct WalSegmentId {
   uint64_t stream = 0;
   uint64_t segment = 0;
+  WalKind kind = WalKind::kLog;
 
   friend bool operator==(const WalSegmentId&, const WalSegmentId&) = default;
 };

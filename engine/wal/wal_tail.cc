@@ -38,7 +38,7 @@ Task<absl::Status> WalTail::Rewrite(ShardIo& io, FileSystem& files, WalStream st
     if (!file.is_open() || segment != open_segment) {
       const DmaFileOptions options = {.access = DmaFileOptions::Access::kReadWrite};
       absl::StatusOr<DmaFile> opened =
-          co_await files.OpenFile(WalSegmentName(stream.stream, segment), options);
+          co_await files.OpenFile(WalSegmentName(stream, segment), options);
       if (!opened.ok()) co_return opened.status();
       file = *std::move(opened);
       open_segment = segment;

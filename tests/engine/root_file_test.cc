@@ -98,7 +98,7 @@ Task<absl::Status> MakeRoot(Shard& shard, RootState* in_force) {
   for (uint64_t i = 0; i < 3; ++i) {
     RootState next = (*root)->state();
     next.streams.push_back({.stream = i + 2, .incarnation = i, .seal = RootSeal{.frame = i}});
-    next.manifests.push_back({.number = i, .hash = i});
+    next.manifests.push_back({.stream = i, .incarnation = i, .root_epoch = 1, .least = {}});
     if (absl::Status status = co_await (*root)->Commit(next); !status.ok()) co_return status;
   }
   *in_force = (*root)->state();

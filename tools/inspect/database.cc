@@ -152,7 +152,8 @@ absl::StatusOr<DatabaseReport> InspectDatabase(const std::string& directory) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
     const std::string name = entry.path().filename().string();
-    if (!ParseWalSegmentName(name).has_value()) continue;
+    const std::optional<WalSegmentId> id = ParseWalSegmentName(name);
+    if (!id.has_value() || id->kind != WalKind::kLog) continue;
     absl::StatusOr<SegmentReport> segment = InspectSegment(entry.path().string());
     if (!segment.ok()) return segment.status();
     segments[segment->stream][segment->segment] = *std::move(segment);

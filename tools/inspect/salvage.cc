@@ -145,7 +145,8 @@ absl::StatusOr<std::map<uint64_t, StreamSalvage>> ReadStreams(const std::string&
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
     const auto name = ParseWalSegmentName(entry.path().filename().string());
-    if (name.has_value()) paths[name->stream][name->segment] = entry.path().string();
+    if (name.has_value() && name->kind == WalKind::kLog)
+      paths[name->stream][name->segment] = entry.path().string();
   }
   if (error) return absl::NotFoundError(absl::StrCat(directory, ": ", error.message()));
   std::map<uint64_t, StreamSalvage> streams;

@@ -28,7 +28,10 @@ RootState Example() {
                     .root_epoch = 5,
                     .seal = RootSeal{.frame = 9, .record = 200, .hash = 0x0102030405060708}},
                    {.stream = 4, .incarnation = 3, .root_epoch = 7, .seal = {}}};
-  state.manifests = {{.number = 6, .hash = 0x1112131415161718}};
+  state.manifests = {{.stream = 6,
+                      .incarnation = 3,
+                      .root_epoch = 7,
+                      .least = {.frame = 2, .record = 40, .hash = 0x1112131415161718}}};
   return state;
 }
 
@@ -43,12 +46,12 @@ TEST(RootStateTest, GoldenBytes) {
   EXPECT_EQ(Hex(AsText(slot).substr(8, 56)),
             "696f65524f4f5400"  // magic
             "01000000"
-            "21000000"                          // format version, body bytes
+            "25000000"                          // format version, body bytes
             "0700000000000000"                  // epoch
             "01000000000040008200000000000000"  // database
             "0300000000000000"
             "0000000000000000");
-  EXPECT_EQ(Hex(AsText(slot).substr(64, 42)),
+  EXPECT_EQ(Hex(AsText(slot).substr(64, 46)),
             "01"
             "ac02"  // placement
             "02"
@@ -59,10 +62,11 @@ TEST(RootStateTest, GoldenBytes) {
             "040307"
             "00"  //
             "01"
-            "06"
-            "1817161514131211"
+            "060307"
+            "0228"
+            "1817161514131211"  // manifests
             "000000000000000000");
-  EXPECT_EQ(LoadFixed<uint64_t>(slot.data()), 18381311939920409763u) << "checksum";
+  EXPECT_EQ(LoadFixed<uint64_t>(slot.data()), 6469798389367783526u) << "checksum";
 }
 
 TEST(RootStateTest, ComesBack) {

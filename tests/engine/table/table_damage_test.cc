@@ -123,7 +123,7 @@ Task<absl::Status> FlipBits(Shard& shard, Flips* flips) {
     absl::Status status = co_await WriteBytes(shard.io(), *file, &bytes, page, kBlockPageBytes);
     if (!status.ok()) co_return status;
     TableCheck check = {.model = &table.model, .gets = 8, .seeks = 5};
-    if (flips->with_info) check.info = table.info;
+    if (flips->with_info) check.identity = IdentityOf(table.info);
     status = co_await CheckTable(shard, check);
     ++flips->flipped;
     if (status.ok()) ++flips->harmless;
@@ -181,10 +181,10 @@ TEST(TableCanaryTest, DamageThatGoesUnseenIsFound) {
 }
 
 absl::Status StatusOf(const Bytes& bytes, const TableModel& model,
-                      std::optional<TableInfo> info = std::nullopt) {
+                      std::optional<TableIdentity> identity = std::nullopt) {
   Simulation simulation({.seed = 1});
   EXPECT_TRUE(simulation.Run(WriteFile, &bytes).ok());
-  const TableCheck check = {.model = &model, .info = std::move(info)};
+  const TableCheck check = {.model = &model, .identity = identity};
   return simulation.Run(CheckTable, check).status;
 }
 
@@ -194,19 +194,19 @@ bool Says(const absl::Status& status, std::string_view text) {
 
 TEST(TableDamageTest, WhatIsNoTableIsRefused) {
   const Table table = SmallTable();
-  EXPECT_TRUE(StatusOf(table.bytes, table.model, table.info).ok());
+  EXPECT_TRUE(StatusOf(table.bytes, table.model, IdentityOf(table.info)).ok());
   for (const size_t size : {size_t{0}, size_t{512}, size_t{4096}, table.bytes.size() - 512,
                             table.bytes.size() - 4096, table.bytes.size() + 4096}) {
     Bytes bytes = table.bytes;
     bytes.resize(size);
     for (const bool with_info : {false, true}) {
-      const absl::Status status =
-          with_info ? StatusOf(bytes, table.model, table.info) : StatusOf(bytes, table.model);
+      const absl::Status status = with_info ? StatusOf(bytes, table.model, IdentityOf(table.info))
+                                            : StatusOf(bytes, table.model);
       EXPECT_TRUE(absl::IsDataLoss(status)) << size << " " << status;
       EXPECT_TRUE(Says(status, kTableName)) << status;
     }
   }
-  TableInfo other = table.info;
+  TableIdentity other = IdentityOf(table.info);
   ++other.records;
   EXPECT_TRUE(Says(StatusOf(table.bytes, table.model, other), "another table"));
 }

@@ -41,7 +41,7 @@ Task<absl::Status> BuildAndRead(Shard& shard, std::string directory, const Table
   const absl::StatusOr<TableInfo> info = co_await (*builder)->Finish();
   if (!info.ok()) co_return info.status();
   BlockCache cache(shard.io(), {.capacity_bytes = 1 << 20, .max_pinned_bytes = 1 << 19});
-  auto table = co_await TableReader::Open(shard.io(), *files, kTableName, cache, *info);
+  auto table = co_await TableReader::Open(shard.io(), *files, kTableName, cache, IdentityOf(*info));
   if (!table.ok()) co_return table.status();
   Random random(1);
   TableReader* const reader = table->get();

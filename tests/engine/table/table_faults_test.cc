@@ -52,7 +52,8 @@ TEST(TableFaultsTest, WhatIsFinishedIsWhole) {
     }
     ++finished;
     simulation.CutPower();
-    const TableCheck check = {.model = &model, .info = info, .gets = 50, .seeks = 5};
+    const TableCheck check = {
+        .model = &model, .identity = IdentityOf(info), .gets = 50, .seeks = 5};
     const SimulationResult checked = simulation.Run(CheckTable, check);
     ASSERT_TRUE(checked.ok()) << checked.message;
   }
@@ -76,7 +77,8 @@ TEST(TableFaultsTest, ReadsAreErrorsOrRight) {
     }
     rates[SimFault::kShortTransfer] = 50'000;
     simulation.disk().faults().SetRates(rates);
-    const TableCheck check = {.model = &model, .info = info, .gets = 50, .seeks = 5};
+    const TableCheck check = {
+        .model = &model, .identity = IdentityOf(info), .gets = 50, .seeks = 5};
     const SimulationResult checked = simulation.Run(CheckTable, check);
     ASSERT_EQ(checked.end, SimulationEnd::kFinished) << checked.message;
     ASSERT_FALSE(IsWrong(checked.status)) << checked.message;
@@ -100,7 +102,7 @@ TEST(TableFaultsTest, APageThatWasNotWrittenIsFound) {
     const SimulationResult built = simulation.Run(BuildTable, &model, kTinyTable, &info);
     simulation.disk().faults().Clear();
     if (!built.ok()) continue;
-    const TableCheck check = {.model = &model, .info = info};
+    const TableCheck check = {.model = &model, .identity = IdentityOf(info)};
     const SimulationResult checked = simulation.Run(CheckTable, check);
     ASSERT_FALSE(IsWrong(checked.status)) << checked.message;
     if (!checked.ok()) ++lost;

@@ -164,7 +164,7 @@ inline Task<absl::Status> CheckSeeks(TableReader* table, const TableModel* model
 
 struct TableCheck {
   const TableModel* model = nullptr;
-  std::optional<TableInfo> info = std::nullopt;
+  std::optional<TableIdentity> identity = std::nullopt;
   BlockCacheOptions cache = {.capacity_bytes = 256 << 10, .max_pinned_bytes = 128 << 10};
   uint64_t seed = 1;
   int gets = 200;
@@ -176,7 +176,7 @@ inline Task<absl::Status> CheckTable(Shard& shard, TableCheck check) {
   absl::StatusOr<FileSystem> files = co_await OpenTables(shard.io());
   if (!files.ok()) co_return files.status();
   BlockCache cache(shard.io(), check.cache);
-  auto table = co_await TableReader::Open(shard.io(), *files, kTableName, cache, check.info);
+  auto table = co_await TableReader::Open(shard.io(), *files, kTableName, cache, check.identity);
   if (!table.ok()) co_return table.status();
   Random random(check.seed);
   TableReader* const reader = table->get();

@@ -31,7 +31,7 @@ Outcome BuildAndCheck(uint64_t seed, const TableModel& model, TableOptions optio
   const SimulationResult built = simulation.Run(BuildTable, &model, options, &outcome.info);
   outcome.status = built.status;
   if (!built.ok()) return outcome;
-  TableCheck check = {.model = &model, .info = outcome.info, .seed = seed};
+  TableCheck check = {.model = &model, .identity = IdentityOf(outcome.info), .seed = seed};
   if (seed % 3 == 0) check.cache = {.capacity_bytes = 64 << 10, .max_pinned_bytes = 48 << 10};
   const SimulationResult checked = simulation.Run(CheckTable, check);
   outcome.status = checked.status;
@@ -69,7 +69,7 @@ TEST(TableTest, HoldsValuesOfManyPages) {
     ASSERT_TRUE(simulation.Run(BuildTable, &model, kTinyTable, &info).ok());
     const TableCheck check = {
         .model = &model,
-        .info = info,
+        .identity = IdentityOf(info),
         .cache = {.capacity_bytes = size_t{1} << 20, .max_pinned_bytes = size_t{1} << 19}};
     const SimulationResult checked = simulation.Run(CheckTable, check);
     ASSERT_TRUE(checked.ok()) << checked.message;
@@ -116,7 +116,8 @@ int LostToPowerCuts(int cuts) {
     TableInfo info;
     EXPECT_TRUE(simulation.Run(BuildTable, &model, kTinyTable, &info).ok());
     simulation.CutPower();
-    const TableCheck check = {.model = &model, .info = info, .gets = 20, .seeks = 0};
+    const TableCheck check = {
+        .model = &model, .identity = IdentityOf(info), .gets = 20, .seeks = 0};
     if (!simulation.Run(CheckTable, check).ok()) ++lost;
   }
   return lost;

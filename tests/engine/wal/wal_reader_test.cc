@@ -265,6 +265,9 @@ TEST_F(WalReaderTest, SaltsDifferBySegment) {
   EXPECT_NE(WalSalt(stream, 0), WalSalt(stream, 1));
   // Golden.
   EXPECT_EQ(WalSalt(stream, 6), 10139420115453587615u);
+  WalStream manifest = stream;
+  manifest.kind = WalKind::kManifest;
+  EXPECT_NE(WalSalt(manifest, 0), WalSalt(stream, 0));
   SetCanary("wal-salt-without-segment");
   EXPECT_EQ(WalSalt(stream, 0), WalSalt(stream, 1)) << "which the first line would find";
 }
@@ -274,8 +277,10 @@ TEST_F(WalReaderTest, NamesOfSegments) {
   EXPECT_EQ(ParseWalSegmentName("W-4-17"), (WalSegmentId{4, 17}));
   EXPECT_EQ(ParseWalSegmentName("W-5-17"), (WalSegmentId{5, 17}));
   EXPECT_EQ(ParseWalSegmentName("W-44-17"), (WalSegmentId{44, 17}));
+  EXPECT_EQ(WalSegmentName(4, 17, WalKind::kManifest), "M-4-17");
+  EXPECT_EQ(ParseWalSegmentName("M-4-17"), (WalSegmentId{4, 17, WalKind::kManifest}));
   for (const char* const name : {"W-4-", "W-4-017", "W-4-17x", "W-4--1", "W-04-17", "W-4_17", "W-4",
-                                 "W--17", "W-", "W-4-99999999999999999999", "M-4-17", ""}) {
+                                 "W--17", "W-", "W-4-99999999999999999999", "X-4-17", ""}) {
     EXPECT_EQ(ParseWalSegmentName(name), std::nullopt) << name;
   }
 }

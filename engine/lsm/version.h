@@ -1,0 +1,100 @@
+// Version: the tables that a tablet consists of, at one time.
+#ifndef IOENGINE_ENGINE_LSM_VERSION_H_
+#define IOENGINE_ENGINE_LSM_VERSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "ioengine/engine/format/manifest_edit.h"
+#include "ioengine/engine/table/table_reader.h"
+
+namespace ioengine {
+
+// A table that the manifest names.
+//
+//   in use ──its versions and readers let go──► gone
+//      └──Retire──► retired ──the same──► gone, and the file is to be removed
+//
+// Shard: that of the reader.
+class Table {
+ public:
+  // Told of a retired table that nobody uses any more. Must not suspend.
+  class Owner {
+   public:
+    virtual void OnUnused(const Uuid& uuid) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  // Without a reader it is quarantined: `damage` says why it cannot be read.
+  Table(TableRecord record, std::unique_ptr<TableReader> reader, absl::Status damage, Owner* owner)
+      : record_(std::move(record)),
+        reader_(std::move(reader)),
+        damage_(std::move(damage)),
+        owner_(owner) {}
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+  ~Table() {
+    reader_.reset();
+    if (retired_ && owner_ != nullptr) owner_->OnUnused(record_.identity.uuid);
+  }
+
+  const TableRecord& record() const { return record_; }
+  // Null: it is quarantined.
+  TableReader* reader() const { return reader_.get(); }
+  const absl::Status& damage() const { return damage_; }
+
+  // No version has it any more, durably.
+  void Retire() { retired_ = true; }
+
+ private:
+  const TableRecord record_;
+  std::unique_ptr<TableReader> reader_;
+  const absl::Status damage_;
+  Owner* const owner_;
+  bool retired_ = false;
+};
+
+// Tables whose keys do not overlap, in order. Of two runs with a change of one key the newer one
+// has the newer change.
+struct SortedRun {
+  uint64_t number = 0;
+  uint32_t tier = 0;
+  std::vector<std::shared_ptr<Table>> tables;
+
+  // The table that may have the key; null: none.
+  const std::shared_ptr<Table>* Find(std::string_view key) const;
+  uint64_t file_bytes() const;
+};
+
+// Immutable. Whoever reads holds it, and with it the files that it needs.
+//
+// Shard: that of its tables.
+class Version {
+ public:
+  Version() = default;
+  // The runs in any order.
+  explicit Version(std::vector<SortedRun> runs);
+
+  // Newest first: by tier, and in a tier the larger number first.
+  const std::vector<SortedRun>& runs() const { return runs_; }
+  std::vector<std::shared_ptr<Table>> tables() const;
+  size_t table_count() const;
+
+  // With the edit's tables removed and `added`, those that it adds, opened. A removed table that is
+  // not there is ignored. DataLoss: tables of a run overlap.
+  absl::Status Apply(const ManifestEdit& edit, std::vector<std::shared_ptr<Table>> added,
+                     std::shared_ptr<const Version>* next) const;
+
+ private:
+  std::vector<SortedRun> runs_;
+};
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_ENGINE_LSM_VERSION_H_
