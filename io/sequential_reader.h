@@ -62,8 +62,8 @@ class SequentialReader {
   Task<absl::Status> ReadExactly(std::span<std::byte> into,
                                  IoSite site = std::source_location::current());
 
-  // Of what was given so far.
-  uint64_t offset_bytes() const { return offset_bytes_; }
+  // Where what was given so far ends, and what comes next begins.
+  uint64_t offset_bytes() const { return offset_bytes_ - rest_.size(); }
 
  private:
   // A buffer, and the read into it that is under way or done.
@@ -84,10 +84,10 @@ class SequentialReader {
   const DmaFile& file_;
   const SequentialReaderOptions options_;
   std::vector<std::unique_ptr<Slot>> slots_;
-  size_t current_ = 0;        // the slot whose bytes come next
-  bool given_ = false;        // the bytes of the current slot were given
-  uint64_t next_read_bytes_;  // where the next read begins
-  uint64_t offset_bytes_;
+  size_t current_ = 0;               // the slot whose bytes come next
+  bool given_ = false;               // the bytes of the current slot were given
+  uint64_t next_read_bytes_;         // where the next read begins
+  uint64_t offset_bytes_;            // the end of what Next gave
   std::span<const std::byte> rest_;  // of the current slot, for ReadExactly
   absl::Status status_;
   bool at_end_ = false;

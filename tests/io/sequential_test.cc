@@ -131,6 +131,7 @@ Task<> Exactly(ShardIo* io, std::string path) {
     IOENGINE_CO_ASSERT_OK(co_await reader.ReadExactly(piece));
     EXPECT_EQ(io->bytes_copied() - copied_before, 777u);
     read.append(reinterpret_cast<const char*>(piece), 777);
+    EXPECT_EQ(reader.offset_bytes(), read.size());
   }
   EXPECT_EQ(read, text.substr(0, read.size()));
   std::byte rest[777];
