@@ -58,7 +58,8 @@ class TableIterator {
   // REQUIRES: Valid(), here and below.
   Task<absl::Status> Next();
   Task<absl::Status> Prev();
-  // The same where it needs no other block, and so no task; else false, and nothing is done.
+  // The same where it needs no other block, and so no task; else false, and nothing is done. Where
+  // one has led out of the bounds, the other leads back.
   bool TryNext();
   bool TryPrev();
 
