@@ -248,6 +248,13 @@ Task<absl::Status> MergeIterator::Turn() {
 bool MergeIterator::TryNext() { return forward_ && TryStep(); }
 bool MergeIterator::TryPrev() { return !forward_ && TryStep(); }
 
+LoadedBlock MergeIterator::TakeBlock() {
+  IOENGINE_CHECK(Valid() && !in_memtable(), "a block is taken that is not there");
+  LoadedBlock block = runs_[source() - memtables_.size()]->TakeBlock();
+  GoNowhere();
+  return block;
+}
+
 Task<absl::Status> MergeIterator::Next() {
   IOENGINE_CHECK(Valid(), "an iterator goes on from nowhere");
   if (!forward_) co_return co_await Turn();

@@ -16,6 +16,7 @@
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/read_view.h"
 #include "ioengine/engine/lsm/run_iterator.h"
+#include "ioengine/engine/table/block_source.h"
 #include "ioengine/engine/table/table_iterator.h"
 #include "ioengine/sched/task.h"
 
@@ -76,6 +77,10 @@ class MergeIterator {
   // nothing is done.
   bool TryNext();
   bool TryPrev();
+
+  // What value() refers to, for those who need it for longer; it is nowhere then. Not in a
+  // memtable.
+  LoadedBlock TakeBlock();
 
  private:
   enum class State : uint8_t {

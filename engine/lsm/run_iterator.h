@@ -58,6 +58,9 @@ class RunIterator {
   bool TryNext();
   bool TryPrev();
 
+  // What value() refers to, for those who need it for longer; it is nowhere then.
+  LoadedBlock TakeBlock() { return iterator_->TakeBlock(); }
+
   // After the DataLoss of a move that came to a quarantined table from outside of its bounds: the
   // bound that it came to. Up to there the run has nothing (more), and nothing is lost.
   const std::optional<std::string>& loss_edge() const { return loss_edge_; }

@@ -153,6 +153,11 @@ bool TableIterator::TryPrev() {
   return true;
 }
 
+LoadedBlock TableIterator::TakeBlock() {
+  has_place_ = valid_ = false;
+  return std::exchange(data_, LoadedBlock());
+}
+
 Task<absl::Status> TableIterator::Next() {
   IOENGINE_CHECK(Valid(), "an iterator goes on from nowhere");
   if (TryNext()) co_return absl::OkStatus();

@@ -63,6 +63,9 @@ class TableIterator {
   bool TryNext();
   bool TryPrev();
 
+  // What value() refers to, for those who need it for longer; it is nowhere then.
+  LoadedBlock TakeBlock();
+
  private:
   Task<absl::Status> LoadIndex(size_t root_at);
   Task<absl::Status> LoadData(size_t index_at);
