@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/lsm/memtable.h"
+#include "ioengine/engine/lsm/read_view.h"
 #include "ioengine/engine/root_file.h"
 #include "ioengine/engine/shard.h"
 #include "ioengine/engine/store_iterator.h"
@@ -57,7 +58,7 @@ struct StoreStats {
 // Errors: Unavailable while and after it closes; ResourceExhausted when memory, or the disk, is
 // full; InvalidArgument for a key that is too long, or a batch above WalOptions::max_pending_bytes;
 // of reads, DataLoss when what they need is damaged. No call may be under way when it is destroyed.
-class ShardStore final : private WalSink {
+class ShardStore final : public ReadViewSource, private WalSink {
  public:
   // Opens the database in `directory`, or makes one; the directory around it must be there. Replays
   // its log; what was replayed is durable before this returns. Errors: NotFound; Unavailable, when
@@ -104,7 +105,8 @@ class ShardStore final : private WalSink {
   const StoreStats& stats();
   const RootState& root() const { return root_->state(); }
   // Unavailable once it is closed.
-  absl::Status MayRead() const;
+  absl::Status MayRead() const override;
+  const std::shared_ptr<const ReadView>& read_view() const override { return view_; }
 
  private:
   friend class StoreOpener;
@@ -133,7 +135,8 @@ class ShardStore final : private WalSink {
   const StoreOptions options_;
   FileSystem files_;
   std::unique_ptr<RootFile> root_;
-  std::unique_ptr<Memtable> memtable_;
+  std::shared_ptr<Memtable> memtable_;
+  std::shared_ptr<const ReadView> view_;
   std::unique_ptr<WalWriter> wal_;
 
   Sequence last_;  // of the newest write

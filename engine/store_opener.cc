@@ -207,7 +207,11 @@ WalStream StoreOpener::IdentityOf(const RootStream& stream) const {
 Task<absl::Status> StoreOpener::ReplayStreams() {
   ShardIo& io = store_.shard_.io();
   next_ = store_.root_->state();
-  store_.memtable_ = std::make_unique<Memtable>();
+  store_.memtable_ = std::make_shared<Memtable>();
+  ReadView view;
+  view.memtable = store_.memtable_;
+  view.version = std::make_shared<const Version>();
+  store_.view_ = std::make_shared<const ReadView>(std::move(view));
   Replay replay(*store_.memtable_);
   for (RootStream& stream : next_.streams) {
     std::optional<WalSeal> seal;
