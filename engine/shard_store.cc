@@ -157,7 +157,7 @@ Task<absl::StatusOr<std::unique_ptr<StoreIterator>>> ShardStore::Scan(ScanOption
     options.snapshot = *now;
   }
   const Sequence at = options.snapshot->sequence;
-  co_return std::make_unique<StoreIterator>(*this, *memtable_, at, std::move(options));
+  co_return std::make_unique<StoreIterator>(*this, at, std::move(options));
 }
 
 Task<absl::Status> ShardStore::Sync() {

@@ -1,7 +1,9 @@
 #include "ioengine/engine/store_iterator.h"
 
-#include "ioengine/engine/shard_store.h"
+#include <utility>
+
 #include "ioengine/sched/check.h"
+#include "ioengine/sched/yield.h"
 
 namespace ioengine {
 namespace {
@@ -9,6 +11,9 @@ namespace {
 // Changes of a key stand from the newest to the oldest: the first place, and the last.
 constexpr Sequence kNewest = kMaxSequence;
 constexpr Sequence kOldest = {};
+
+// Changes that do not count, after which it looks for those of the next key instead.
+constexpr size_t kMostSteps = 64;
 
 }  // namespace
 
@@ -23,103 +28,232 @@ ScanOptions ScanOptions::Prefix(std::string prefix) {
   return options;
 }
 
-absl::Status StoreIterator::Check() const { return store_.MayRead(); }
-
-// From where the cursor stands, to the newest change of a key that the snapshot sees.
-void StoreIterator::SettleForward() {
-  valid_ = false;
-  while (cursor_.Valid() && WithinUpper(cursor_.key())) {
-    if (cursor_.sequence() > at_) {
-      cursor_.Next();
-      continue;
-    }
-    key_ = cursor_.key();
-    if (cursor_.kind() == OperationKind::kPut) {
-      value_ = cursor_.value();
-      valid_ = true;
-      return;
-    }
-    cursor_.Seek(key_, kOldest);
-    if (cursor_.Valid() && cursor_.key() == key_) cursor_.Next();
+class StoreIterator::Moving {
+ public:
+  explicit Moving(StoreIterator& iterator) : iterator_(iterator) {
+    IOENGINE_CHECK(!iterator.moving_, "a StoreIterator has two moves at once");
+    iterator_.moving_ = true;
   }
+  Moving(const Moving&) = delete;
+  Moving& operator=(const Moving&) = delete;
+  ~Moving() { iterator_.moving_ = false; }
+
+ private:
+  StoreIterator& iterator_;
+};
+
+StoreIterator::StoreIterator(ReadViewSource& store, Sequence at, ScanOptions options)
+    : Reader(at), store_(store), options_(std::move(options)) {
+  store_.Register(*this);
 }
 
-// From where the cursor stands, at any change of a key, backwards.
-void StoreIterator::SettleBackward() {
-  valid_ = false;
-  while (cursor_.Valid() && WithinLower(cursor_.key())) {
-    key_ = cursor_.key();
-    cursor_.Seek(key_, at_);
-    if (cursor_.Valid() && cursor_.key() == key_ && cursor_.kind() == OperationKind::kPut) {
-      value_ = cursor_.value();
-      valid_ = true;
-      return;
-    }
-    SkipKeyBackward(key_);
+void StoreIterator::LetGo() {
+  if (moving_ || cursor_ == nullptr) return;
+  // Whoever has the value now has it for as long as before.
+  if (valid_ && place_ == CursorPlace::kAtChange && !cursor_->in_memtable()) {
+    own_block_ = cursor_->TakeBlock();
   }
+  DropView();
 }
 
-void StoreIterator::SkipKeyBackward(const std::string& key) {
-  cursor_.SeekForPrev(key, kNewest);
-  if (cursor_.Valid() && cursor_.key() == key) cursor_.Prev();
+void StoreIterator::DropView() {
+  place_ = CursorPlace::kElsewhere;
+  cursor_ = nullptr;
+  view_ = nullptr;
+}
+
+absl::Status StoreIterator::BeginMove() {
+  valid_ = false;
+  steps_ = 0;
+  has_candidate_ = false;
+  own_block_ = LoadedBlock();
+  if (absl::Status status = store_.MayRead(); !status.ok()) {
+    DropView();
+    return status;
+  }
+  const std::shared_ptr<const ReadView>& current = store_.read_view();
+  if (view_ == current) return absl::OkStatus();
+  DropView();
+  view_ = current;
+  TableIteratorOptions bounds;
+  bounds.lower = options_.lower.value_or("");
+  bounds.upper = options_.upper;
+  cursor_ = std::make_unique<MergeIterator>(MergeSources::Of(*view_), std::move(bounds));
+  return absl::OkStatus();
+}
+
+void StoreIterator::TakeValue() {
+  if (cursor_->in_memtable()) {
+    own_value_.assign(cursor_->value());
+    value_ = own_value_;
+  } else {
+    value_ = cursor_->value();
+  }
+  place_ = CursorPlace::kAtChange;
+  valid_ = true;
+}
+
+bool StoreIterator::TrySettleForward() {
+  while (cursor_->Valid()) {
+    const bool passed = passes_key_ && cursor_->key() == key_;
+    if (!passed && cursor_->sequence() <= at()) {
+      key_.assign(cursor_->key());
+      passes_key_ = true;
+      if (cursor_->kind() == OperationKind::kPut) {
+        TakeValue();
+        return true;
+      }
+    }
+    if (++steps_ > kMostSteps || !cursor_->TryNext()) return false;
+  }
+  return true;
+}
+
+// Over changes of a key that do not count.
+Task<absl::Status> StoreIterator::JumpForward() {
+  steps_ = 0;
+  co_await MaybeYield();
+  std::string key(cursor_->key());
+  const bool passed = passes_key_ && key == key_;
+  const Sequence sequence = passed ? kOldest : at();
+  co_return co_await cursor_->Seek(std::move(key), sequence);
+}
+
+Task<absl::Status> StoreIterator::SettleForward() {
+  while (!TrySettleForward()) {
+    absl::Status status;
+    if (steps_ > kMostSteps) {
+      status = co_await JumpForward();
+    } else {
+      status = co_await cursor_->Next();
+    }
+    if (!status.ok()) co_return status;
+  }
+  co_return absl::OkStatus();
+}
+
+bool StoreIterator::TrySettleBackward() {
+  while (cursor_->Valid()) {
+    if (has_candidate_ && cursor_->key() != key_) {
+      if (candidate_is_put_) break;
+      has_candidate_ = false;
+    }
+    // Each is newer than the one before.
+    if (cursor_->sequence() <= at()) {
+      if (!has_candidate_) key_.assign(cursor_->key());
+      has_candidate_ = true;
+      candidate_is_put_ = cursor_->kind() == OperationKind::kPut;
+      if (candidate_is_put_) own_value_.assign(cursor_->value());
+    }
+    if (++steps_ > kMostSteps || !cursor_->TryPrev()) return false;
+  }
+  valid_ = has_candidate_ && candidate_is_put_;
+  value_ = own_value_;
+  place_ = CursorPlace::kBefore;
+  return true;
+}
+
+// To the one of a key's changes that counts, and before all of them.
+Task<absl::Status> StoreIterator::JumpBackward() {
+  steps_ = 0;
+  co_await MaybeYield();
+  const std::string key(cursor_->key());
+  if (absl::Status status = co_await cursor_->Seek(key, at()); !status.ok()) co_return status;
+  has_candidate_ = cursor_->Valid() && cursor_->key() == key;
+  if (has_candidate_) {
+    key_ = key;
+    candidate_is_put_ = cursor_->kind() == OperationKind::kPut;
+    if (candidate_is_put_) own_value_.assign(cursor_->value());
+  }
+  co_return co_await cursor_->SeekForPrev(key, kNewest);
+}
+
+Task<absl::Status> StoreIterator::SettleAtCandidate(absl::Status damage) {
+  if (absl::Status status = co_await cursor_->Seek(key_, at()); !status.ok()) co_return status;
+  const bool counts = cursor_->Valid() && cursor_->key() == key_;
+  // Of what is before a deleted key nothing can be said.
+  if (!counts || cursor_->kind() != OperationKind::kPut) co_return damage;
+  TakeValue();
+  co_return absl::OkStatus();
+}
+
+Task<absl::Status> StoreIterator::SettleBackward() {
+  while (!TrySettleBackward()) {
+    absl::Status status;
+    if (steps_ > kMostSteps) {
+      status = co_await JumpBackward();
+    } else {
+      status = co_await cursor_->Prev();
+    }
+    if (absl::IsDataLoss(status) && has_candidate_) {
+      co_return co_await SettleAtCandidate(std::move(status));
+    }
+    if (!status.ok()) co_return status;
+  }
+  co_return absl::OkStatus();
 }
 
 Task<absl::Status> StoreIterator::SeekToFirst() {
-  if (options_.lower.has_value()) co_return co_await Seek(*options_.lower);
-  valid_ = false;
-  if (absl::Status status = Check(); !status.ok()) co_return status;
-  cursor_.SeekToFirst();
-  SettleForward();
-  co_return absl::OkStatus();
+  const Moving moving(*this);
+  if (absl::Status status = BeginMove(); !status.ok()) co_return status;
+  place_ = CursorPlace::kElsewhere;
+  passes_key_ = false;
+  if (absl::Status status = co_await cursor_->SeekToFirst(); !status.ok()) co_return status;
+  co_return co_await SettleForward();
 }
 
 Task<absl::Status> StoreIterator::SeekToLast() {
-  valid_ = false;
-  if (absl::Status status = Check(); !status.ok()) co_return status;
-  if (options_.upper.has_value()) {
-    SkipKeyBackward(*options_.upper);
-  } else {
-    cursor_.SeekToLast();
-  }
-  SettleBackward();
-  co_return absl::OkStatus();
+  const Moving moving(*this);
+  if (absl::Status status = BeginMove(); !status.ok()) co_return status;
+  place_ = CursorPlace::kElsewhere;
+  if (absl::Status status = co_await cursor_->SeekToLast(); !status.ok()) co_return status;
+  co_return co_await SettleBackward();
 }
 
 Task<absl::Status> StoreIterator::Seek(std::string_view key) {
-  valid_ = false;
-  if (absl::Status status = Check(); !status.ok()) co_return status;
-  const bool below = !WithinLower(key);
-  cursor_.Seek(below ? std::string_view(*options_.lower) : key, kNewest);
-  SettleForward();
-  co_return absl::OkStatus();
+  const Moving moving(*this);
+  std::string from(key);
+  if (absl::Status status = BeginMove(); !status.ok()) co_return status;
+  place_ = CursorPlace::kElsewhere;
+  passes_key_ = false;
+  absl::Status status = co_await cursor_->Seek(std::move(from), at());
+  if (!status.ok()) co_return status;
+  co_return co_await SettleForward();
 }
 
 Task<absl::Status> StoreIterator::SeekForPrev(std::string_view key) {
-  if (!WithinUpper(key)) co_return co_await SeekToLast();
-  valid_ = false;
-  if (absl::Status status = Check(); !status.ok()) co_return status;
-  cursor_.SeekForPrev(key, kOldest);
-  SettleBackward();
-  co_return absl::OkStatus();
+  const Moving moving(*this);
+  std::string from(key);
+  if (absl::Status status = BeginMove(); !status.ok()) co_return status;
+  place_ = CursorPlace::kElsewhere;
+  absl::Status status = co_await cursor_->SeekForPrev(std::move(from), kOldest);
+  if (!status.ok()) co_return status;
+  co_return co_await SettleBackward();
 }
 
 Task<absl::Status> StoreIterator::Next() {
   IOENGINE_CHECK(valid_, "Next of a StoreIterator that is not Valid()");
-  valid_ = false;
-  if (absl::Status status = Check(); !status.ok()) co_return status;
-  cursor_.Seek(key_, kOldest);
-  if (cursor_.Valid() && cursor_.key() == key_) cursor_.Next();
-  SettleForward();
-  co_return absl::OkStatus();
+  const Moving moving(*this);
+  if (absl::Status status = BeginMove(); !status.ok()) co_return status;
+  passes_key_ = true;
+  const bool goes_on = std::exchange(place_, CursorPlace::kElsewhere) == CursorPlace::kAtChange;
+  if (!goes_on) {
+    absl::Status status = co_await cursor_->Seek(key_, kOldest);
+    if (!status.ok()) co_return status;
+  }
+  co_return co_await SettleForward();
 }
 
 Task<absl::Status> StoreIterator::Prev() {
   IOENGINE_CHECK(valid_, "Prev of a StoreIterator that is not Valid()");
-  valid_ = false;
-  if (absl::Status status = Check(); !status.ok()) co_return status;
-  SkipKeyBackward(key_);
-  SettleBackward();
-  co_return absl::OkStatus();
+  const Moving moving(*this);
+  if (absl::Status status = BeginMove(); !status.ok()) co_return status;
+  const bool goes_on = std::exchange(place_, CursorPlace::kElsewhere) == CursorPlace::kBefore;
+  if (!goes_on) {
+    absl::Status status = co_await cursor_->SeekForPrev(key_, kNewest);
+    if (!status.ok()) co_return status;
+  }
+  co_return co_await SettleBackward();
 }
 
 }  // namespace ioengine

@@ -8,19 +8,21 @@
 #ifndef IOENGINE_ENGINE_STORE_ITERATOR_H_
 #define IOENGINE_ENGINE_STORE_ITERATOR_H_
 
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "ioengine/engine/format/sequence.h"
-#include "ioengine/engine/lsm/memtable.h"
+#include "ioengine/engine/lsm/merge_iterator.h"
+#include "ioengine/engine/lsm/read_view.h"
+#include "ioengine/engine/table/block_source.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
-
-class ShardStore;
 
 // A moment of a store. Reads at it see the writes up to it that did not fail, whatever comes later.
 struct Snapshot {
@@ -39,14 +41,22 @@ struct ScanOptions {
   static ScanOptions Prefix(std::string prefix);
 };
 
-// Shard: the store's.
+// It holds the memory and the files that it reads until it moves in a newer view, or the store asks
+// for them (ReadViewSource); then it seeks its key again. So what it sees never changes, and it
+// keeps no more than the block that its value is in.
+//
+//   fresh ──a move──► at a key ──a move──► at a key, or nowhere
+//                        └──the store asks──► at a key, without a view
+//
+// Shard: the store's. One task at a time.
 // Ownership: borrows the store. Keys and values that it gives are good until it moves.
 // Errors, of each move: Unavailable when the store has been closed; DataLoss where what is needed
-// is damaged. It is not Valid() then.
-class StoreIterator {
+// is damaged, and those of reads. It is not Valid() then.
+// Cost: a move within blocks that are there is no suspension; one in a newer view, or to the other
+// side than the last one, is a seek.
+class StoreIterator final : private ReadViewSource::Reader {
  public:
-  StoreIterator(const ShardStore& store, const Memtable& memtable, Sequence at, ScanOptions options)
-      : store_(store), cursor_(memtable), at_(at), options_(std::move(options)) {}
+  StoreIterator(ReadViewSource& store, Sequence at, ScanOptions options);
   StoreIterator(const StoreIterator&) = delete;
   StoreIterator& operator=(const StoreIterator&) = delete;
 
@@ -66,24 +76,50 @@ class StoreIterator {
   Task<absl::Status> Prev();
 
  private:
-  bool WithinUpper(std::string_view key) const {
-    return !options_.upper.has_value() || key < *options_.upper;
-  }
-  bool WithinLower(std::string_view key) const {
-    return !options_.lower.has_value() || key >= *options_.lower;
-  }
-  absl::Status Check() const;
-  void SettleForward();
-  void SettleBackward();
-  void SkipKeyBackward(const std::string& key);
+  // Where the cursor is, of the changes of key_.
+  enum class CursorPlace : uint8_t {
+    kElsewhere,
+    kAtChange,  // at the one that counts
+    kBefore,    // at the last one before all of them
+  };
+  // A move under way; ends with its coroutine.
+  class Moving;
 
-  const ShardStore& store_;
-  Memtable::Iterator cursor_;
-  const Sequence at_;
+  void LetGo() override;
+  void DropView();
+  // Valid() no more; the cursor is over the view of now, or there is an error.
+  absl::Status BeginMove();
+
+  // From where the cursor stands, to the newest change of a key that the snapshot sees; of key_
+  // only if it was not passed. False: the cursor must move first, by a task.
+  bool TrySettleForward();
+  Task<absl::Status> SettleForward();
+  // From where the cursor stands, at the last change of a key, backwards. False: likewise.
+  bool TrySettleBackward();
+  Task<absl::Status> SettleBackward();
+  Task<absl::Status> JumpForward();
+  Task<absl::Status> JumpBackward();
+  // Looks at key_ alone, when what is before it is damaged.
+  Task<absl::Status> SettleAtCandidate(absl::Status damage);
+  void TakeValue();
+
+  ReadViewSource& store_;
   const ScanOptions options_;
+  std::shared_ptr<const ReadView> view_;
+  std::unique_ptr<MergeIterator> cursor_;  // over view_
+  CursorPlace place_ = CursorPlace::kElsewhere;
+  bool moving_ = false;
   bool valid_ = false;
+
   std::string key_;
   std::string_view value_;
+  std::string own_value_;  // if it is not in a block
+  LoadedBlock own_block_;  // that it was in when the view was given up
+  // While it settles.
+  bool passes_key_ = false;     // forward: changes of key_ do not count any more
+  bool has_candidate_ = false;  // backward: of key_ there is a change that the snapshot sees
+  bool candidate_is_put_ = false;
+  size_t steps_ = 0;  // since the last task
 };
 
 }  // namespace ioengine
