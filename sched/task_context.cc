@@ -24,9 +24,14 @@ void TaskContext::RequestStop() {
 }
 
 TaskContext* TaskContext::NextBelow(const TaskContext& top) {
-  if (!children_.empty()) return children_.front();
-  for (TaskContext* at = this; at != &top; at = at->parent_) {
-    if (TaskContext* const next = at->parent_->children_.Next(*at)) return next;
+  for (TaskContext* at = children_.front(); at != nullptr; at = children_.Next(*at)) {
+    if (at->inherits_ == Inherits::kAll) return at;
+  }
+  for (TaskContext* above = this; above != &top; above = above->parent_) {
+    IntrusiveList<TaskContext>& beside = above->parent_->children_;
+    for (TaskContext* at = beside.Next(*above); at != nullptr; at = beside.Next(*at)) {
+      if (at->inherits_ == Inherits::kAll) return at;
+    }
   }
   return nullptr;
 }

@@ -22,14 +22,19 @@ class TaskContext : public ListLink {
  public:
   static constexpr uint64_t kNoDeadline = UINT64_MAX;
 
-  // Below `parent` (may be null). The effective deadline is the earlier of its own and its
-  // parent's.
-  explicit TaskContext(TaskContext* parent, uint64_t deadline_ns = kNoDeadline)
-      : parent_(parent), deadline_ns_(deadline_ns) {
+  // Whether the deadline and the stop of what is above hold below too.
+  enum class Inherits : uint8_t { kAll, kNothing };
+
+  // Below `parent` (may be null). The effective deadline is the earlier of its own and of what it
+  // inherits.
+  explicit TaskContext(TaskContext* parent, uint64_t deadline_ns = kNoDeadline,
+                       Inherits inherits = Inherits::kAll)
+      : parent_(parent), deadline_ns_(deadline_ns), inherits_(inherits) {
     if (parent == nullptr) return;
+    parent->children_.PushBack(*this);
+    if (inherits == Inherits::kNothing) return;
     deadline_ns_ = std::min(deadline_ns_, parent->deadline_ns_);
     stop_requested_ = parent->stop_requested_;
-    parent->children_.PushBack(*this);
   }
   ~TaskContext() {
     // Something that should have ended before lives on: it has nobody above it any more.
@@ -69,15 +74,16 @@ class TaskContext : public ListLink {
     }
   }
 
-  // Asks everything below this context to stop.
+  // Asks everything below this context to stop, but for what inherits nothing.
   void RequestStop();
 
  private:
-  // The next one in the tree below `top`, parents before children; null at the end.
+  // The next one of those that inherit from `top`, parents before children; null at the end.
   TaskContext* NextBelow(const TaskContext& top);
 
   TaskContext* parent_;
   uint64_t deadline_ns_;
+  const Inherits inherits_;
   bool stop_requested_ = false;
   StopToken stop_token_;  // made when somebody asks for it
   StopCallbackList callbacks_;

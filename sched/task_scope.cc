@@ -46,7 +46,8 @@ class TaskScope::StatusChild final : public Child {
 TaskScope::TaskScope(Executor& executor, const TaskScopeOptions& options)
     : executor_(executor),
       context_(Executor::Current() == &executor ? TaskContext::Current() : nullptr,
-               options.deadline_ns),
+               options.deadline_ns,
+               options.detached ? TaskContext::Inherits::kNothing : TaskContext::Inherits::kAll),
       cancel_on_failure_(options.cancel_on_failure) {
   if (options.deadline_ns != TaskContext::kNoDeadline) {
     executor_.ArmTimer(deadline_timer_, options.deadline_ns);

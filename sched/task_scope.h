@@ -25,6 +25,9 @@ struct TaskScopeOptions {
   // When to end the children that are left: Cancel, and Join gives DeadlineExceeded. Nanoseconds of
   // the executor's clock. Deadlines of scopes around this one need no mention: they end it too.
   uint64_t deadline_ns = TaskContext::kNoDeadline;
+  // Deadline and stop of the task that makes the scope do not hold for its children: for a scope
+  // in something that outlives that task, or its Timeout. The scope owns them as any other does.
+  bool detached = false;
 };
 
 // Owns the tasks that are spawned in it: structured concurrency. What a child borrows from the
@@ -42,7 +45,8 @@ struct TaskScopeOptions {
 // Shard: its executor's.
 class TaskScope {
  public:
-  // Borrows `executor`. Deadline and stop of the task that makes the scope hold for its children.
+  // Borrows `executor`. Deadline and stop of the task that makes the scope hold for its children,
+  // unless it is detached.
   explicit TaskScope(Executor& executor, const TaskScopeOptions& options = {});
   TaskScope(const TaskScope&) = delete;
   TaskScope& operator=(const TaskScope&) = delete;
