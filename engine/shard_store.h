@@ -63,9 +63,9 @@ class ShardStore final : public ReadViewSource, private WalSink {
   // Opens the database in `directory`, or makes one; the directory around it must be there. Replays
   // its log; what was replayed is durable before this returns. Errors: NotFound; Unavailable, when
   // another process or store has it open; PermissionDenied, when it is not ours alone;
-  // FailedPrecondition, when its format is newer, or when the calling task has a deadline (it would
-  // be that of the log's own tasks); DataLoss, when what was durable is damaged; those of the file
-  // system, after which it can be tried again.
+  // FailedPrecondition, when its format is newer; DataLoss, when what was durable is damaged; those
+  // of the file system, after which it can be tried again. A deadline of the calling task is one of
+  // this call, and not of the store.
   static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> Open(Shard& shard, std::string directory,
                                                                 StoreOptions options = {});
   ShardStore(const ShardStore&) = delete;

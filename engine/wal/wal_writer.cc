@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/sched/check.h"
-#include "ioengine/sched/task_context.h"
 
 namespace ioengine {
 namespace {
@@ -25,7 +24,7 @@ WalWriter::WalWriter(ShardIo& io, FileSystem& files, const WalStream& stream,
       maker_(files, stream, options, std::move(zeros), stats_),
       pending_(options.max_pending_bytes),
       slots_(options.max_frames_in_flight),
-      scope_(io.executor()) {}
+      scope_(io.executor(), {.detached = true}) {}
 
 WalWriter::~WalWriter() { scope_.Cancel(); }
 
@@ -34,10 +33,6 @@ Task<absl::StatusOr<std::unique_ptr<WalWriter>>> WalWriter::Create(ShardIo& io, 
                                                                    WalOptions options,
                                                                    WalSink& sink) {
   if (absl::Status valid = options.Validate(); !valid.ok()) co_return valid;
-  if (CurrentDeadlineNs() != TaskContext::kNoDeadline) {
-    co_return absl::FailedPreconditionError(
-        "a log is made by a task with a deadline, which would end the log's own tasks");
-  }
   absl::StatusOr<DmaBuffer> zeros =
       io.AllocateBuffer(std::min(options.segment_bytes, kMaxZerosBytes));
   if (!zeros.ok()) co_return zeros.status();

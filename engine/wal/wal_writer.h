@@ -74,11 +74,10 @@ class WalWriter {
   class ReachedAwaiter;
 
   // Makes the first segment, durable with its name, before it returns. The class of the task that
-  // calls it is that of the log's own tasks and I/O.
+  // calls it is that of the log's own tasks and I/O; its deadline and stop are not theirs.
   // Ownership: borrows all but stream and options, which must outlive it.
-  // Errors: InvalidArgument (options); FailedPrecondition when the calling task has a deadline,
-  // which would be that of the log's own tasks; AlreadyExists when there is such a segment; those
-  // of files and buffers.
+  // Errors: InvalidArgument (options); AlreadyExists when there is such a segment; those of files
+  // and buffers.
   static Task<absl::StatusOr<std::unique_ptr<WalWriter>>> Create(ShardIo& io, FileSystem& files,
                                                                  WalStream stream,
                                                                  WalOptions options, WalSink& sink);
