@@ -19,26 +19,32 @@ void AddProblem(DatabaseReport& report, std::string problem) {
   report.problems.push_back(std::move(problem));
 }
 
-// As RootFile finds it.
+// As RootFile finds it. Of a pair with one good slot it makes the other one good.
 void FindInForce(DatabaseReport& report) {
   const auto is_newer = [](const RootState& a, const RootState& b) {
     return std::pair(a.epoch, a.incarnation) > std::pair(b.epoch, b.incarnation);
   };
   for (const size_t first : {size_t{0}, size_t{2}}) {
     const RootState* newest = nullptr;
+    std::vector<std::string> damage;
     for (const size_t slot : {first, first + 1}) {
       const SlotReport& at = report.slots[slot];
       if (!at.status.ok()) {
-        AddProblem(report, absl::StrCat("ROOT: ", at.status.message()));
+        damage.push_back(absl::StrCat("ROOT: ", at.status.message()));
       } else if (newest == nullptr || is_newer(at.state, *newest)) {
         newest = &at.state;
       }
     }
     if (newest == nullptr) {
       report.root.reset();
+      for (std::string& each : damage) AddProblem(report, std::move(each));
       AddProblem(report,
                  "ROOT: both slots of a pair are damaged: it is not known what is in force");
       return;
+    }
+    for (const std::string& each : damage) {
+      report.warnings.push_back(
+          absl::StrCat(each, "; its copy is good, and the next open writes it again"));
     }
     if (!report.root.has_value() || is_newer(*newest, *report.root)) report.root = *newest;
   }
@@ -121,6 +127,61 @@ void InspectStream(DatabaseReport& report, const RootStream& root,
   report.streams.push_back(std::move(stream));
 }
 
+// As RootFile tells that its creation was cut short, so that nothing was ever in force.
+bool IsUnfinished(const std::vector<SlotReport>& slots) {
+  size_t torn = 0;
+  for (const SlotReport& slot : slots) {
+    if (slot.status.ok()) {
+      if (slot.state.epoch > 1) return false;
+    } else if (!slot.is_zeros) {
+      ++torn;
+      if (!slot.begins_as_slot) return false;
+    }
+  }
+  return torn <= 1;
+}
+
+using Segments = std::map<uint64_t, std::map<uint64_t, SegmentReport>>;
+
+// Of the logs, by stream and number.
+absl::StatusOr<Segments> InspectSegments(const std::string& directory) {
+  Segments segments;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    const auto id = ParseWalSegmentName(entry.path().filename().string());
+    std::error_code ignored;
+    if (!id.has_value() || id->kind != WalKind::kLog || entry.is_directory(ignored)) continue;
+    absl::StatusOr<SegmentReport> segment = InspectSegment(entry.path().string());
+    if (!segment.ok()) return segment.status();
+    segments[id->stream][id->segment] = *std::move(segment);
+  }
+  if (error == std::errc::no_such_file_or_directory) {
+    return absl::NotFoundError(absl::StrCat(directory, ": ", error.message()));
+  }
+  if (error) return absl::FailedPreconditionError(absl::StrCat(directory, ": ", error.message()));
+  return segments;
+}
+
+// Why there is no database to look at, if that is so.
+absl::Status ReadRoot(const Segments& segments, DatabaseReport& report) {
+  absl::StatusOr<std::vector<SlotReport>> slots = InspectRoot(report.directory + "/ROOT");
+  if (absl::IsNotFound(slots.status()) && !segments.empty()) {
+    AddProblem(report, "ROOT is missing, and there are log segments");
+    return absl::OkStatus();
+  }
+  if (!slots.ok()) return slots.status();
+  for (const SlotReport& slot : *slots) {
+    if (absl::IsFailedPrecondition(slot.status)) return slot.status;
+  }
+  report.slots = *std::move(slots);
+  FindInForce(report);
+  if (!report.root.has_value() && segments.empty() && IsUnfinished(report.slots)) {
+    return absl::NotFoundError(
+        absl::StrCat(report.directory, " holds no database: the creation of one was cut short"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<SlotReport>> InspectRoot(const std::string& path) {
@@ -135,6 +196,8 @@ absl::StatusOr<std::vector<SlotReport>> InspectRoot(const std::string& path) {
     SlotReport report;
     report.slot = i;
     report.status = state.status();
+    report.is_zeros = IsZeros(slot);
+    report.begins_as_slot = IsRootSlot(slot);
     if (state.ok()) report.state = *std::move(state);
     slots.push_back(std::move(report));
   }
@@ -144,27 +207,15 @@ absl::StatusOr<std::vector<SlotReport>> InspectRoot(const std::string& path) {
 absl::StatusOr<DatabaseReport> InspectDatabase(const std::string& directory) {
   DatabaseReport report;
   report.directory = directory;
-  absl::StatusOr<std::vector<SlotReport>> slots = InspectRoot(directory + "/ROOT");
-  if (!slots.ok()) return slots.status();
-  report.slots = *std::move(slots);
-  FindInForce(report);
-  std::map<uint64_t, std::map<uint64_t, SegmentReport>> segments;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    const std::string name = entry.path().filename().string();
-    const std::optional<WalSegmentId> id = ParseWalSegmentName(name);
-    if (!id.has_value() || id->kind != WalKind::kLog) continue;
-    absl::StatusOr<SegmentReport> segment = InspectSegment(entry.path().string());
-    if (!segment.ok()) return segment.status();
-    segments[segment->stream][segment->segment] = *std::move(segment);
-  }
-  if (error) return absl::FailedPreconditionError(absl::StrCat(directory, ": ", error.message()));
+  absl::StatusOr<Segments> segments = InspectSegments(directory);
+  if (!segments.ok()) return segments.status();
+  if (absl::Status read = ReadRoot(*segments, report); !read.ok()) return read;
   if (!report.root.has_value()) return report;
   for (const RootStream& stream : report.root->streams) {
-    InspectStream(report, stream, segments[stream.stream]);
-    segments.erase(stream.stream);
+    InspectStream(report, stream, (*segments)[stream.stream]);
+    segments->erase(stream.stream);
   }
-  for (const auto& [stream, orphans] : segments) {
+  for (const auto& [stream, orphans] : *segments) {
     for (const auto& [number, segment] : orphans) report.orphans.push_back(segment.name);
   }
   return report;

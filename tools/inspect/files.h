@@ -2,7 +2,9 @@
 #ifndef IOENGINE_TOOLS_INSPECT_FILES_H_
 #define IOENGINE_TOOLS_INSPECT_FILES_H_
 
+#include <algorithm>
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,7 +12,13 @@
 
 namespace ioengine::inspect {
 
+// Errors: NotFound; FailedPrecondition, of a directory too; those of reading.
 absl::StatusOr<std::vector<std::byte>> ReadFile(const std::string& path);
+
+inline bool IsZeros(std::span<const std::byte> bytes) {
+  return std::all_of(bytes.begin(), bytes.end(),
+                     [](std::byte byte) { return byte == std::byte{0}; });
+}
 
 }  // namespace ioengine::inspect
 

@@ -1,9 +1,8 @@
 // ioengine-inspect: looks into the files of a database, without opening it.
 
 #include <cstdio>
-#include <filesystem>
 #include <string>
-#include <system_error>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,32 +22,29 @@ constexpr char kHelp[] =
     "       ioengine-inspect verify DIRECTORY whether its files hold together; status 1 if not\n"
     "       ioengine-inspect salvage DIRECTORY NEW_DIRECTORY\n"
     "                                         what is left of a damaged database, in a new one\n"
-    "Reads and changes nothing there, and prints neither keys nor values. Look at a database that "
-    "is "
-    "not\n"
-    "open: of one that is, half a change may be seen.\n\n";
+    "Reads and changes nothing there, and prints neither keys nor values. Look at a database that\n"
+    "is not open: of one that is, half a change may be seen.\n"
+    "Exit status: 0; 1, verify has found damage with which it does not open; 2, it could not be\n"
+    "done: there is no such file or database, it cannot be read, or the command is wrong.\n\n";
 
-constexpr int kBadUsage = 2;
+constexpr int kDamaged = 1;
+constexpr int kCouldNot = 2;
 
-int Fail(const absl::Status& status, int exit_status) {
+int Fail(const absl::Status& status) {
   std::fprintf(stderr, "ioengine-inspect: %s\n", std::string(status.message()).c_str());
-  return exit_status;
+  return kCouldNot;
 }
 
 absl::StatusOr<std::string> Dump(const std::string& path, bool json) {
-  if (std::filesystem::path(path).filename() == "ROOT") {
-    const absl::StatusOr<std::vector<SlotReport>> slots = InspectRoot(path);
-    if (!slots.ok()) return slots.status();
-    return json ? DumpJson(*slots) : DumpText(*slots);
-  }
-  const absl::StatusOr<SegmentReport> segment = InspectSegment(path);
-  if (!segment.ok()) return segment.status();
-  return json ? DumpJson(*segment) : DumpText(*segment);
+  const auto file = InspectFile(path);
+  if (!file.ok()) return file.status();
+  return std::visit([&](const auto& report) { return json ? DumpJson(report) : DumpText(report); },
+                    *file);
 }
 
 int RunSalvage(const std::string& directory, const std::string& target) {
   const absl::StatusOr<SalvageReport> report = Salvage(directory, target);
-  if (!report.ok()) return Fail(report.status(), 1);
+  if (!report.ok()) return Fail(report.status());
   std::printf("%s: %s records of %s frames; %s frames are missing, and parts of %s records\n",
               target.c_str(), std::to_string(report->records).c_str(),
               std::to_string(report->frames).c_str(),
@@ -62,7 +58,7 @@ int Main(int argc, char** argv) {
   bench::FlagSet flags;
   flags.AddSwitch("json", "print JSON", &json);
   const absl::StatusOr<std::vector<std::string>> words = flags.Parse(argc, argv);
-  if (!words.ok()) return Fail(words.status(), kBadUsage);
+  if (!words.ok()) return Fail(words.status());
   if (flags.help_wanted()) {
     std::printf("%s%s", kHelp, flags.Help().c_str());
     return 0;
@@ -71,27 +67,26 @@ int Main(int argc, char** argv) {
     return RunSalvage((*words)[1], (*words)[2]);
   }
   if (words->size() != 2) {
-    return Fail(absl::InvalidArgumentError("give a command and a path (--help)"), kBadUsage);
+    return Fail(absl::InvalidArgumentError("give a command and a path (--help)"));
   }
   const std::string& command = words->front();
   const std::string& path = words->back();
   if (command == "dump") {
     const absl::StatusOr<std::string> text = Dump(path, json);
-    if (!text.ok()) return Fail(text.status(), 1);
+    if (!text.ok()) return Fail(text.status());
     std::fputs(text->c_str(), stdout);
     return 0;
   }
   if (command != "stats" && command != "verify") {
     return Fail(absl::InvalidArgumentError(
-                    absl::StrCat("unknown command ", command, ": dump, stats, verify or salvage")),
-                kBadUsage);
+        absl::StrCat("unknown command ", command, ": dump, stats, verify or salvage")));
   }
   const absl::StatusOr<DatabaseReport> report = InspectDatabase(path);
-  if (!report.ok()) return Fail(report.status(), 1);
+  if (!report.ok()) return Fail(report.status());
   std::string text = command == "stats" ? StatsText(*report) : VerifyText(*report);
   if (json) text = Json(*report);
   std::fputs(text.c_str(), stdout);
-  return command == "verify" && !report->problems.empty() ? 1 : 0;
+  return command == "verify" && !report->problems.empty() ? kDamaged : 0;
 }
 
 }  // namespace

@@ -147,7 +147,13 @@ std::string StatsText(const DatabaseReport& report) {
 std::string VerifyText(const DatabaseReport& report) {
   std::string text;
   for (const std::string& problem : report.problems) absl::StrAppend(&text, problem, "\n");
-  if (text.empty()) text = absl::StrCat(report.directory, ": all is well\n");
+  for (const std::string& warning : report.warnings) {
+    absl::StrAppend(&text, "warning: ", warning, "\n");
+  }
+  if (report.problems.empty()) {
+    absl::StrAppend(&text, report.directory, ": all is well",
+                    report.warnings.empty() ? "" : ", but for what the next open mends", "\n");
+  }
   return text;
 }
 
@@ -171,7 +177,8 @@ std::string Json(const DatabaseReport& report) {
       {"root", report.root.has_value() ? StateJson(*report.root) : OrderedJson(nullptr)},
       {"logs", streams},
       {"orphans", report.orphans},
-      {"problems", report.problems}};
+      {"problems", report.problems},
+      {"warnings", report.warnings}};
   return json.dump(2) + "\n";
 }
 

@@ -17,9 +17,9 @@ std::string DumpJson(const SegmentReport& segment);
 
 // What a database consists of, in numbers.
 std::string StatsText(const DatabaseReport& report);
-// The same with the problems.
+// The same with the problems and the warnings.
 std::string Json(const DatabaseReport& report);
-// The problems, a line each; or that there are none.
+// The problems and the warnings, a line each; or that there are none.
 std::string VerifyText(const DatabaseReport& report);
 
 }  // namespace ioengine::inspect

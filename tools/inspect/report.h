@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,6 +19,8 @@ struct SlotReport {
   size_t slot = 0;
   absl::Status status;  // what is wrong with it
   RootState state;      // if nothing is
+  bool is_zeros = false;
+  bool begins_as_slot = false;  // whatever of it is damaged
 };
 
 struct RecordReport {
@@ -38,8 +41,6 @@ struct FrameReport {
 // One segment by itself.
 struct SegmentReport {
   std::string name;
-  uint64_t stream = 0;
-  uint64_t segment = 0;
   uint64_t file_bytes = 0;
   std::vector<FrameReport> frames;  // good ones, from the front
   // Pages behind them that are not zeros: torn, damaged, or of an earlier life of the file.
@@ -70,14 +71,20 @@ struct DatabaseReport {
   std::optional<RootState> root;  // in force
   std::vector<StreamReport> streams;
   std::vector<std::string> orphans;   // segments that ROOT does not name
-  std::vector<std::string> problems;  // each names its file; empty: all is well
+  std::vector<std::string> problems;  // each names its file; empty: it opens
+  std::vector<std::string> warnings;  // damage that opening it makes good
 };
 
 // Reads; changes nothing, and takes no lock: of a database that is open it may see half a change.
-// Errors: NotFound, and others of reading the files.
+// Errors: NotFound (no such file; no database); others of reading the files;
+// FailedPrecondition, of a database whose format is newer.
 absl::StatusOr<std::vector<SlotReport>> InspectRoot(const std::string& path);
 // Every frame by itself, by the salt that the first one has.
 absl::StatusOr<SegmentReport> InspectSegment(const std::string& path);
+// What it is is told by what is in it, and by its name where that tells nothing. InvalidArgument:
+// neither does.
+absl::StatusOr<std::variant<std::vector<SlotReport>, SegmentReport>> InspectFile(
+    const std::string& path);
 absl::StatusOr<DatabaseReport> InspectDatabase(const std::string& directory);
 
 }  // namespace ioengine::inspect

@@ -1,25 +1,17 @@
 // Segments of the log, each by itself.
 
-#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <span>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/format/coding.h"
-#include "ioengine/engine/wal/wal_stream.h"
 #include "ioengine/tools/inspect/files.h"
 #include "ioengine/tools/inspect/report.h"
 
 namespace ioengine::inspect {
 namespace {
-
-bool IsZeros(std::span<const std::byte> bytes) {
-  return std::all_of(bytes.begin(), bytes.end(),
-                     [](std::byte byte) { return byte == std::byte{0}; });
-}
 
 // Puts records together that span frames.
 class Records {
@@ -73,12 +65,6 @@ class Records {
 absl::StatusOr<SegmentReport> InspectSegment(const std::string& path) {
   SegmentReport report;
   report.name = std::filesystem::path(path).filename().string();
-  const std::optional<WalSegmentId> name = ParseWalSegmentName(report.name);
-  if (!name.has_value()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": no segment of a log has that name"));
-  }
-  report.stream = name->stream;
-  report.segment = name->segment;
   absl::StatusOr<std::vector<std::byte>> file = ReadFile(path);
   if (!file.ok()) return file.status();
   report.file_bytes = file->size();

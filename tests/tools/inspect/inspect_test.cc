@@ -1,7 +1,10 @@
 // What ioengine-inspect says of a database that is well, and of one that is not.
 
+#include <sys/wait.h>
+
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -24,6 +27,13 @@ namespace {
 
 constexpr uint64_t kWrites = 20;
 
+// Its exit status.
+int RunTool(const std::string& arguments) {
+  const std::string command = "tools/ioengine-inspect " + arguments + " >/dev/null 2>&1";
+  const int status = std::system(command.c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 Task<absl::Status> WriteSome(Shard& shard, std::string directory) {
   StoreOptions options;
   options.wal.segment_bytes = size_t{64} << 10;
@@ -39,6 +49,23 @@ Task<absl::Status> WriteSome(Shard& shard, std::string directory) {
   auto deleted = co_await (*store)->Delete("key1");
   if (!deleted.ok()) co_return deleted.status();
   co_return co_await (*store)->Close();
+}
+
+Task<absl::StatusOr<uint64_t>> CountKeys(Shard& shard, std::string directory) {
+  auto store = co_await ShardStore::Open(shard, directory);
+  if (!store.ok()) co_return store.status();
+  auto scan = co_await (*store)->Scan();
+  if (!scan.ok()) co_return scan.status();
+  uint64_t keys = 0;
+  absl::Status status = co_await (*scan)->SeekToFirst();
+  while (status.ok() && (*scan)->Valid()) {
+    ++keys;
+    status = co_await (*scan)->Next();
+  }
+  const absl::Status closed = co_await (*store)->Close();
+  if (status.ok()) status = closed;
+  if (!status.ok()) co_return status;
+  co_return keys;
 }
 
 class InspectTest : public testing::Test {
@@ -110,28 +137,37 @@ TEST_F(InspectTest, DamageIsNamed) {
   report = Inspect();
   ASSERT_EQ(report.problems.size(), 1u) << VerifyText(report);
   EXPECT_NE(report.problems[0].find("log 2"), std::string::npos) << report.problems[0];
-  Flip("ROOT", 20'000);
-  report = Inspect();
-  EXPECT_EQ(report.problems.size(), 2u) << VerifyText(report);
-  EXPECT_NE(VerifyText(report).find("slot 1 of ROOT"), std::string::npos) << VerifyText(report);
-  EXPECT_TRUE(report.root.has_value()) << "its copy is good";
 }
 
-Task<absl::StatusOr<uint64_t>> CountKeys(Shard& shard, std::string directory) {
-  auto store = co_await ShardStore::Open(shard, directory);
-  if (!store.ok()) co_return store.status();
-  auto scan = co_await (*store)->Scan();
-  if (!scan.ok()) co_return scan.status();
-  uint64_t keys = 0;
-  absl::Status status = co_await (*scan)->SeekToFirst();
-  while (status.ok() && (*scan)->Valid()) {
-    ++keys;
-    status = co_await (*scan)->Next();
+// The engine opens such a database: from the copy, and from the other pair.
+TEST_F(InspectTest, ADamagedSlotWhoseCopyIsGoodIsAWarning) {
+  for (const uint64_t slot : {0, 1, 2, 3}) {
+    Flip("ROOT", slot * kRootSlotBytes + 3000);
+    const DatabaseReport report = Inspect();
+    EXPECT_EQ(report.problems.size(), 0u) << VerifyText(report);
+    ASSERT_EQ(report.warnings.size(), 1u) << VerifyText(report);
+    EXPECT_NE(report.warnings[0].find(absl::StrCat("slot ", slot, " of ROOT")), std::string::npos);
+    EXPECT_TRUE(report.root.has_value());
+    EXPECT_EQ(RunTool("verify " + path_), 0);
+    Flip("ROOT", slot * kRootSlotBytes + 3000);
   }
-  const absl::Status closed = co_await (*store)->Close();
-  if (status.ok()) status = closed;
-  if (!status.ok()) co_return status;
-  co_return keys;
+  Flip("ROOT", 3000);
+  Flip("ROOT", 3 * kRootSlotBytes + 3000);
+  DatabaseReport report = Inspect();
+  EXPECT_EQ(report.problems.size(), 0u) << "one of each pair: " << VerifyText(report);
+  EXPECT_EQ(report.warnings.size(), 2u) << VerifyText(report);
+  auto runtime = Runtime::Start({.shard_count = 1});
+  ASSERT_TRUE(runtime.ok()) << runtime.status();
+  const auto opened = (*runtime)->Submit(0, CountKeys, path_).Wait();
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  report = Inspect();
+  EXPECT_EQ(report.warnings.size(), 0u) << "opening it wrote them again: " << VerifyText(report);
+  Flip("ROOT", 2 * kRootSlotBytes + 3000);
+  Flip("ROOT", 3 * kRootSlotBytes + 3000);
+  report = Inspect();
+  EXPECT_EQ(report.problems.size(), 3u) << VerifyText(report);
+  EXPECT_FALSE(report.root.has_value());
+  EXPECT_EQ(RunTool("verify " + path_), 1);
 }
 
 // Damaged in the middle it does not open; what is not damaged is saved.
@@ -172,7 +208,55 @@ TEST_F(InspectTest, WhatOpenRefusesIsNotWell) {
 TEST_F(InspectTest, WhatIsNoDatabase) {
   EXPECT_TRUE(absl::IsNotFound(InspectDatabase(directory_.path()).status()));
   EXPECT_TRUE(absl::IsNotFound(InspectSegment(path_ + "/W-9-9").status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(InspectSegment(path_ + "/x").status()));
+  EXPECT_TRUE(absl::IsNotFound(InspectFile(path_ + "/x").status()));
+  EXPECT_EQ(RunTool("verify " + directory_.File("none")), 2);
+  EXPECT_EQ(RunTool("verify " + directory_.path()), 2);
+  EXPECT_EQ(RunTool("verify " + path_ + "/ROOT"), 2);
+  EXPECT_EQ(RunTool("dump " + path_), 2);
+  EXPECT_EQ(RunTool("stats " + directory_.File("none")), 2);
+  EXPECT_EQ(RunTool("check " + path_), 2);
+  // Its creation was cut short: nothing was ever in force.
+  const std::string cut = directory_.File("cut");
+  std::filesystem::create_directory(cut);
+  WriteWholeFile(cut + "/ROOT", std::string(1000, '\0'));
+  EXPECT_EQ(RunTool("verify " + cut), 2);
+}
+
+TEST_F(InspectTest, StatusOneIsForDamageAlone) {
+  EXPECT_EQ(RunTool("verify " + path_), 0);
+  EXPECT_EQ(RunTool("stats --json " + path_), 0);
+  std::filesystem::create_directory(path_ + "/W-9-9");  // not the engine's
+  EXPECT_EQ(RunTool("verify " + path_), 0);
+  Flip("W-1-0", 5000);
+  EXPECT_EQ(RunTool("verify " + path_), 1);
+  EXPECT_EQ(RunTool("verify --json " + path_), 1);
+  EXPECT_EQ(RunTool("stats " + path_), 0);
+  std::filesystem::remove(path_ + "/ROOT");
+  EXPECT_EQ(RunTool("verify " + path_), 1) << "its log is there";
+}
+
+TEST_F(InspectTest, DumpsAFileOfAnyName) {
+  const std::string root = directory_.File("a copy of ROOT");
+  const std::string segment = directory_.File("a copy of a segment");
+  std::filesystem::copy_file(path_ + "/ROOT", root);
+  std::filesystem::copy_file(path_ + "/W-1-0", segment);
+  auto file = InspectFile(root);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->index(), 0u);
+  file = InspectFile(segment);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->index(), 1u);
+  // With its front damaged, other frames tell; without any, the name does.
+  std::fstream(segment, std::ios::binary | std::ios::in | std::ios::out) << std::string(4096, 'x');
+  file = InspectFile(segment);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->index(), 1u);
+  WriteWholeFile(segment, std::string(8192, 'x'));
+  EXPECT_TRUE(absl::IsInvalidArgument(InspectFile(segment).status()));
+  WriteWholeFile(directory_.File("W-1-7"), std::string(8192, 'x'));
+  file = InspectFile(directory_.File("W-1-7"));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->index(), 1u);
 }
 
 }  // namespace
