@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "ioengine/io/io_awaiter.h"
 #include "ioengine/io/io_error.h"
 #include "ioengine/io/path_command.h"
@@ -57,14 +58,16 @@ absl::Status TableFullError(const char* operation, const std::string& path, size
 
 absl::Status OwnerError(const std::string& path, const FileStat& stat) {
   if (stat.owner != geteuid()) {
-    return absl::PermissionDeniedError(absl::StrCat(
-        "open ", path, ": it belongs to user ", stat.owner, ", and this process runs as ",
-        geteuid(), "; change its owner, or set FileSystemOptions::only_ours to false"));
+    return absl::PermissionDeniedError(
+        absl::StrFormat("open %s: it belongs to user %d, with mode %04o, and this process runs as "
+                        "%d; run it as that user, or give it the directory (chown %d %s)",
+                        path, stat.owner, stat.permissions, geteuid(), geteuid(), path));
   }
   if ((stat.permissions & kOthersMayWrite) != 0) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("open ", path, ": other users may write to it; take that from them (chmod ",
-                     "go-w), or set FileSystemOptions::only_ours to false"));
+    return absl::PermissionDeniedError(absl::StrFormat(
+        "open %s: its mode is %04o, other users may write to it; take that from them (chmod go-w "
+        "%s)",
+        path, stat.permissions, path));
   }
   return absl::OkStatus();
 }

@@ -173,12 +173,17 @@ TEST_P(FileSystemTest, ADirectoryOfOthersIsRefused) {
   absl::Status status;
   ASSERT_EQ(chmod(path.c_str(), 0777), 0);
   shard_.Run(OpenRoot(&shard_.io(), path, {}, &status));
-  ExpectError(status, absl::StatusCode::kPermissionDenied, "other users may write to it");
+  ExpectError(status, absl::StatusCode::kPermissionDenied,
+              "its mode is 0777, other users may write to it; take that from them (chmod go-w " +
+                  path + ")");
   ASSERT_EQ(chmod(path.c_str(), 0700), 0);
   // In a sandbox's user namespace there is no other user; outside of it this runs to the end.
   if (chown(path.c_str(), 65534, 65534) != 0) return;
   shard_.Run(OpenRoot(&shard_.io(), path, {}, &status));
-  ExpectError(status, absl::StatusCode::kPermissionDenied, "it belongs to user 65534");
+  ExpectError(status, absl::StatusCode::kPermissionDenied,
+              "it belongs to user 65534, with mode 0700, and this process runs as 0; run it as "
+              "that user, or give it the directory (chown 0 " +
+                  path + ")");
   shard_.Run(OpenRoot(&shard_.io(), path, {.only_ours = false}, &status));
   EXPECT_TRUE(status.ok()) << status;
 }
