@@ -28,8 +28,6 @@ struct WalReadOptions {
   // … and so many are under way at most, for each of two segments; at least 2. Memory:
   // twice the product.
   size_t reads_in_flight = 4;
-  // Whether a stream of which there is no segment at all is one that was never begun, and not lost.
-  bool may_be_missing = false;
 
   absl::Status Validate() const;
 };

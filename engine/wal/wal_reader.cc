@@ -7,10 +7,11 @@ namespace ioengine {
 
 Task<absl::StatusOr<WalEnd>> ReadWal(ShardIo& io, FileSystem& files, WalStream stream,
                                      WalStart start, std::optional<WalSeal> seal,
-                                     WalReadOptions options, WalVisitor& visitor) {
+                                     WalReadOptions options, WalVisitor& visitor,
+                                     WalExpected expected) {
   if (absl::Status valid = options.Validate(); !valid.ok()) co_return valid;
   if (IsCanary("wal-ignore-seal")) seal.reset();
-  WalReplay replay(io, files, stream, start, seal, options, visitor);
+  WalReplay replay(io, files, stream, start, seal, options, visitor, expected);
   co_return co_await replay.Run();
 }
 

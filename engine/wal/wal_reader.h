@@ -42,6 +42,12 @@ struct WalEnd {
   std::vector<std::string> segments;
 };
 
+// What whoever has a stream read knows of its files.
+struct WalExpected {
+  // A stream of which there is no segment at all was never begun; otherwise it is lost.
+  bool may_be_missing = false;
+};
+
 // Reads a stream from `start` to `seal`, or, without a seal, to its end.
 //
 // A frame counts if it is intact and follows the one before; it stands behind that one, or at the
@@ -62,7 +68,8 @@ struct WalEnd {
 // WalReadOptions says, and a record that spans frames.
 Task<absl::StatusOr<WalEnd>> ReadWal(ShardIo& io, FileSystem& files, WalStream stream,
                                      WalStart start, std::optional<WalSeal> seal,
-                                     WalReadOptions options, WalVisitor& visitor);
+                                     WalReadOptions options, WalVisitor& visitor,
+                                     WalExpected expected = {});
 
 }  // namespace ioengine
 

@@ -39,7 +39,7 @@ Task<absl::Status> WalReplay::ListSegments() {
 }
 
 Task<absl::Status> WalReplay::OpenFirst(bool* is_missing) {
-  *is_missing = present_.empty() && options_.may_be_missing && next_frame_ == 1;
+  *is_missing = present_.empty() && expected_.may_be_missing && next_frame_ == 1;
   if (*is_missing) co_return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<SegmentReader>> opened = co_await OpenSegment(segment_);
   if (absl::IsNotFound(opened.status())) {

@@ -33,12 +33,14 @@ namespace ioengine {
 class WalReplay {
  public:
   WalReplay(ShardIo& io, FileSystem& files, const WalStream& stream, const WalStart& start,
-            const std::optional<WalSeal>& seal, const WalReadOptions& options, WalVisitor& visitor)
+            const std::optional<WalSeal>& seal, const WalReadOptions& options, WalVisitor& visitor,
+            const WalExpected& expected)
       : io_(io),
         files_(files),
         stream_(stream),
         seal_(seal),
         options_(options),
+        expected_(expected),
         segment_(start.segment),
         first_segment_(start.segment),
         next_frame_(start.frame),
@@ -74,6 +76,7 @@ class WalReplay {
   const WalStream stream_;
   const std::optional<WalSeal> seal_;
   const WalReadOptions options_;
+  const WalExpected expected_;
 
   std::vector<uint64_t> present_;          // numbers of segments, ascending
   std::unique_ptr<SegmentReader> reader_;  // of `segment_`

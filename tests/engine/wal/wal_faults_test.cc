@@ -84,7 +84,7 @@ void FailEach(IoOpcode opcode, const WalOptions& options, SimFault fault, int* p
       lab.simulation.CutPower();
       lab.ledger.OnPowerCut();
     }
-    lab.read.may_be_missing = lab.ledger.appended() == 0;
+    lab.expected.may_be_missing = lab.ledger.appended() == 0;
     const SimulationResult read = lab.Read();
     if (lab.ledger.appended() == 0 && absl::IsDataLoss(read.status)) continue;  // never begun
     ASSERT_TRUE(read.ok()) << "operation " << skip << ": " << read.message;

@@ -31,7 +31,7 @@ Task<absl::Status> WalLab::ReadMain(Shard& shard, WalLab* lab) {
   lab->ledger.BeginReplay();
   absl::StatusOr<WalEnd> read =
       co_await ReadWal(shard.io(), *files, lab->stream, lab->ledger.start(), lab->ledger.seal,
-                       lab->read, lab->ledger);
+                       lab->read, lab->ledger, lab->expected);
   if (!read.ok()) co_return read.status();
   lab->end = *std::move(read);
   co_return lab->ledger.EndReplay(lab->end);

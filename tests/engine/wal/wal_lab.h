@@ -49,6 +49,7 @@ class WalLab {
   Simulation simulation;
   WalOptions wal = kTinyWal;
   WalReadOptions read = kTinyRead;
+  WalExpected expected;
   WalStream stream = {MakeUuid(1, 2), 3, 4, 5};
   WalLedger ledger{stream};
   WalEnd end;

@@ -227,7 +227,7 @@ TEST_F(WalReaderTest, AMissingSegmentIsDataLoss) {
   }
   WalLab none;
   EXPECT_TRUE(absl::IsDataLoss(none.Read().status));
-  none.read.may_be_missing = true;
+  none.expected.may_be_missing = true;
   EXPECT_TRUE(none.Read().ok());
   EXPECT_EQ(none.end.seal, WalSeal());
 }
