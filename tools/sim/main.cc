@@ -28,15 +28,17 @@ namespace {
 constexpr char kHelp[] =
     "usage: ioengine-sim [flags]\n"
     "Runs a store in simulated time. A seed decides everything: what clients do, when the power\n"
-    "goes, what it leaves, what fails. Everything that the store answers is checked. The first "
-    "seed\n"
-    "that finds something ends the run, with status 1 and the command that replays it.\n\n";
+    "goes, what it leaves, what fails. Everything that the store answers is checked. The first\n"
+    "seed that finds something ends the run, with status 1, the end of the trace, and the command\n"
+    "that replays it.\n\n";
 
 struct Options {
+  std::string program;  // as it was started
   uint64_t first_seed = 1;
   uint64_t last_seed = 1000;
   double duration_s = 0;
   int64_t operations = 1000;
+  int64_t trace_events = 256;
   bool no_faults = false;
   std::string canary;
   bool list_canaries = false;
@@ -86,15 +88,18 @@ void Add(Totals& totals, const RunResult& result) {
 }
 
 void PrintFailure(const Options& options, uint64_t seed, const RunResult& result) {
-  std::string command = absl::StrCat("ioengine-sim --seed=", seed, " --ops=", options.operations);
-  if (options.no_faults) command += " --no-faults";
-  if (!options.canary.empty()) absl::StrAppend(&command, " --canary=", options.canary);
+  std::string flags = absl::StrCat("--seed=", seed, " --ops=", options.operations);
+  if (options.no_faults) flags += " --no-faults";
+  if (!options.canary.empty()) absl::StrAppend(&flags, " --canary=", options.canary);
+  absl::StrAppend(&flags, " --trace-events=", options.trace_events);
   // How a run ended is said with its seed already.
   const bool has_seed = result.complaint.rfind("seed ", 0) == 0;
   const std::string complaint =
       has_seed ? result.complaint : absl::StrCat("seed ", seed, ": ", result.complaint);
-  std::printf("%s\n%s\ntrace hash %016" PRIx64 "\nreplay: %s\n", result.trace.c_str(),
-              complaint.c_str(), result.trace_hash, command.c_str());
+  std::printf("%s\n%s\ntrace hash %016" PRIx64
+              "\nreplay: %s %s\nor: bazel run //tools:ioengine-sim -- %s\n",
+              result.trace.c_str(), complaint.c_str(), result.trace_hash, options.program.c_str(),
+              flags.c_str(), flags.c_str());
 }
 
 void PrintTotals(const Totals& totals, uint64_t seeds, double seconds) {
@@ -127,7 +132,8 @@ absl::Status RunSeeds(const Options& options, const std::atomic<bool>& cancelled
     totals.seed = seed;
     const RunResult result = RunSeed({.seed = seed,
                                       .operations = static_cast<uint64_t>(options.operations),
-                                      .faults = !options.no_faults});
+                                      .faults = !options.no_faults,
+                                      .trace_events = static_cast<size_t>(options.trace_events)});
     if (!result.complaint.empty()) {
       progress.Stop();
       PrintFailure(options, seed, result);
@@ -144,12 +150,15 @@ absl::Status RunSeeds(const Options& options, const std::atomic<bool>& cancelled
 
 int Main(int argc, char** argv) {
   Options options;
+  options.program = argv[0];
   bench::FlagSet flags;
   const auto set_seeds = [&](std::string_view text) { return ParseSeeds(text, options); };
   flags.Add("seed", "N", "run this one alone", set_seeds);
   flags.Add("seeds", "A..B", "run these (1..1000)", set_seeds);
   flags.AddSeconds("duration", "end with the seed that is running then", &options.duration_s);
   flags.AddInteger("ops", "operations of each seed (1000)", 1, 1'000'000'000, &options.operations);
+  flags.AddInteger("trace-events", "events of the trace that are kept and printed (256)", 1,
+                   1'000'000, &options.trace_events);
   flags.AddSwitch("no-faults", "only power cuts and kills", &options.no_faults);
   flags.AddString("canary", "NAME", "plant this bug, which is to be found", &options.canary);
   flags.AddSwitch("list-canaries", "name the bugs that can be planted", &options.list_canaries);

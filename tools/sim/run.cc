@@ -115,6 +115,7 @@ Shape ShapeOf(const RunOptions& options) {
   simulation.disk.flush_covers_device = random.OneIn(2);
   simulation.buffer_pool_bytes = size_t{4} << 20;
   simulation.max_open_files = 128;
+  simulation.trace_events = options.trace_events;
   return shape;
 }
 

@@ -2,6 +2,7 @@
 #ifndef IOENGINE_TOOLS_SIM_RUN_H_
 #define IOENGINE_TOOLS_SIM_RUN_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -14,12 +15,14 @@ struct RunOptions {
   // Besides power cuts and kills: writes and syncs that fail, a full disk, short and slow I/O,
   // damage between two lives.
   bool faults = true;
+  // Of the trace's last events, those that are kept. Says nothing of what happens.
+  size_t trace_events = 256;
 };
 
 struct RunResult {
   // Empty: nothing was lost, invented or reordered. Otherwise what, and when.
   std::string complaint;
-  std::string trace;  // its last events
+  std::string trace;  // its last events, a line each
   uint64_t trace_hash = 0;
 
   uint64_t operations = 0;
