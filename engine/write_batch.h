@@ -14,9 +14,11 @@
 
 namespace ioengine {
 
-// Of two changes to one key the later one counts. What cannot be written (a key longer than
-// kMaxKeyBytes, a value of 4 GiB or more) makes the batch one that cannot be written: status()
-// tells, and so does the store.
+// Of two changes to one key the later one counts. A key longer than kMaxKeyBytes makes the batch
+// one that cannot be written: status() tells, and so does the store. The store also refuses a batch
+// whose operations() with a head of kBatchHeadBytes are larger than a record of its log may be,
+// WalOptions::max_pending_bytes less 4: 4 MiB by default, 64 MiB at most. So no value is larger
+// either.
 //
 // Shard: any thread, one at a time. Cost: keys and values are copied.
 class WriteBatch {

@@ -82,9 +82,10 @@ absl::Status WalWriter::Refusal(size_t record_bytes) const {
   if (!poison_.ok()) return poison_;
   if (closing_) return absl::UnavailableError("the log is closing");
   if (record_bytes > max_record_bytes()) {
-    return absl::InvalidArgumentError(absl::StrCat("a record of ", record_bytes,
-                                                   " bytes is appended to a log that takes up to ",
-                                                   max_record_bytes()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a record of the log, which is a batch of changes with its head, has ",
+                     record_bytes, " bytes, and may have ", max_record_bytes(),
+                     ": WalOptions::max_pending_bytes is ", options_.max_pending_bytes));
   }
   if (no_space_.ok() || next_ != nullptr) return absl::OkStatus();
   const size_t left_bytes = options_.segment_bytes - current_->used_bytes;

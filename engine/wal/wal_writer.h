@@ -93,6 +93,7 @@ class WalWriter {
   // Errors: InvalidArgument above max_record_bytes(); Unavailable when closing; ResourceExhausted
   // while the disk is full; the poison. Cost: a few instructions where it need not wait.
   AdmitAwaiter Admit(size_t record_bytes);
+  // WalOptions::max_pending_bytes, less the 4 bytes of its size.
   size_t max_record_bytes() const { return pending_.capacity_bytes() - PendingRecords::kHeadBytes; }
 
   // After Admit, without a suspension between: copies the record, which is both parts in a row.

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/sim/simulation.h"
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
@@ -264,6 +265,32 @@ TEST_F(ShardStoreTest, RefusesWhatCannotBeWritten) {
         co_return Expect(co_await store.Get(longest_key), "v");
       },
       options);
+  EXPECT_EQ(status, absl::OkStatus());
+}
+
+TEST_F(ShardStoreTest, ABatchHasTheSizeOfARecordAtMost) {
+  const absl::Status status = Run([](ShardStore& store) -> Task<absl::Status> {
+    const size_t most_bytes = Small().wal.max_pending_bytes - sizeof(uint32_t);
+    WriteBatch batch;
+    batch.Put("k", "");
+    // Three bytes for the value's size, where there is one now.
+    const size_t most_value = most_bytes - kBatchHeadBytes - batch.operations().size() - 2;
+    const std::string largest(most_value, 'v');
+    batch.Clear();
+    batch.Put("k", largest);
+    EXPECT_EQ(kBatchHeadBytes + batch.operations().size(), most_bytes);
+    auto written = co_await store.Write(batch);
+    EXPECT_TRUE(written.ok()) << written.status();
+    batch.Delete("");
+    written = co_await store.Write(batch);
+    EXPECT_TRUE(absl::IsInvalidArgument(written.status())) << written.status();
+    for (const std::string& named :
+         {absl::StrCat(most_bytes + 2), absl::StrCat(most_bytes),
+          absl::StrCat("WalOptions::max_pending_bytes is ", Small().wal.max_pending_bytes)}) {
+      EXPECT_NE(written.status().message().find(named), std::string::npos) << written.status();
+    }
+    co_return Expect(co_await store.Get("k"), largest);
+  });
   EXPECT_EQ(status, absl::OkStatus());
 }
 
