@@ -36,7 +36,10 @@ ioengine::Task<absl::Status> CopyBlocks(ioengine::Shard& shard, std::string from
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: copy_blocks FROM TO\n");
+    return 2;
+  }
   auto runtime = ioengine::Runtime::Start({.shard_count = 2});
   if (!runtime.ok()) {
     std::fprintf(stderr, "%s\n", runtime.status().ToString().c_str());

@@ -1,10 +1,14 @@
+// `simulate [--forget-sync] [SEED]`.
+//
 // A small log under simulation: the power is cut a thousand times, and no record that was promised
 // is ever lost. With --forget-sync the log has a mistake, which the cuts find; with a number it
 // runs that seed alone, and tells what happened.
 
+#include <charconv>
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "ioengine/engine/sim/simulation.h"
 #include "ioengine/io/dma_file.h"
@@ -77,16 +81,24 @@ bool RunSeed(uint64_t seed, bool forget_sync, bool tell) {
   return true;
 }
 
+// A number from 1; false for anything else.
+bool ParseSeed(std::string_view text, uint64_t* seed) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *seed);
+  return error == std::errc() && end == text.data() + text.size() && *seed > 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   bool forget_sync = false;
   uint64_t only = 0;
   for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--forget-sync") == 0)
+    if (std::string_view(argv[i]) == "--forget-sync") {
       forget_sync = true;
-    else
-      only = std::strtoull(argv[i], nullptr, 10);
+    } else if (only != 0 || !ParseSeed(argv[i], &only)) {
+      std::fprintf(stderr, "usage: simulate [--forget-sync] [SEED]\n");
+      return 2;
+    }
   }
   if (only != 0) return RunSeed(only, forget_sync, true) ? 0 : 1;
   for (uint64_t seed = 1; seed <= 100; ++seed) {

@@ -31,6 +31,22 @@ TEST(ExamplesTest, CopyBlocksCopiesAFile) {
   std::filesystem::remove_all(directory);
 }
 
+// Whether it exits with 2, and says how it is used.
+bool ShowsUsage(const std::string& command) {
+  return std::system(("{ " + command + " 2>&1 >/dev/null; echo \"status $?\"; } | tr '\\n' ' ' | " +
+                      "grep -q '^usage: .* status 2 $'")
+                         .c_str()) == 0;
+}
+
+TEST(ExamplesTest, WrongArgumentsAreRefused) {
+  EXPECT_TRUE(ShowsUsage("examples/copy_blocks"));
+  EXPECT_TRUE(ShowsUsage("examples/copy_blocks one"));
+  EXPECT_TRUE(ShowsUsage("examples/store"));
+  for (const char* words : {"--forget", "seven", "7x", "0", "-1", "7 8", "''"}) {
+    EXPECT_TRUE(ShowsUsage(std::string("examples/simulate ") + words)) << words;
+  }
+}
+
 TEST(ExamplesTest, AHostLendsThreads) {
   EXPECT_EQ(std::system("examples/lend_threads | grep -q 'add up to 3$'"), 0);
 }
