@@ -29,11 +29,8 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Delete(std::string_view key, Durab
 
 Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
                                                     Durability durability) {
-  const std::span<const std::byte> operations = AsBytes(batch.operations());
   absl::Status status = MayWrite(batch);
-  if (status.ok()) status = co_await wal_->Admit(kBatchHeadBytes + operations.size());
-  // Others may have written while it waited.
-  if (status.ok()) status = MayWrite(batch);
+  if (status.ok()) status = co_await Admit(batch);
   if (!status.ok()) {
     ++stats_.failed_writes;
     co_return status;
@@ -43,8 +40,9 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
   ++last_.counter;
   const WriteResult result = {.sequence = last_, .reached = durability};
   const auto head = EncodeBatchHead(result.sequence, batch.count());
-  const uint64_t record = wal_->Append(head, operations, durability);
+  const uint64_t record = wal_->Append(head, AsBytes(batch.operations()), durability);
   Stage(batch, result.sequence, record, durability);
+  flusher_->FreezeIfFull();
   status = co_await wal_->Reached(record, durability);
   if (!status.ok()) {
     ++stats_.failed_writes;
@@ -57,26 +55,44 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
 absl::Status ShardStore::MayWrite(const WriteBatch& batch) const {
   if (!batch.status().ok()) return batch.status();
   if (closing_) return absl::UnavailableError("the store is closing");
-  if (!failed_.ok()) return failed_;
-  if (memtable_->used_bytes() + batch.operations().size() > options_.memtable_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the changes in memory take ", memtable_->used_bytes(), " bytes, and may take ",
-        options_.memtable_bytes, " (StoreOptions::memtable_bytes)"));
+  return failed_;
+}
+
+bool ShardStore::HasMemoryFor(size_t batch_bytes) const {
+  if (memory_bytes() + batch_bytes <= options_.memtable_bytes) return true;
+  // A batch that is larger than all of it gets it alone.
+  return flusher_->frozen_bytes() == 0 && memtable().entries() + memtable().staged() == 0;
+}
+
+// Waits for room in memory and in the log; there is both when this is done, until something else
+// is awaited.
+Task<absl::Status> ShardStore::Admit(const WriteBatch& batch) {
+  const size_t batch_bytes = batch.operations().size();
+  for (;;) {
+    if (!HasMemoryFor(batch_bytes)) {
+      if (absl::Status room = co_await flusher_->MakeRoom(); !room.ok()) co_return room;
+      if (absl::Status may = MayWrite(batch); !may.ok()) co_return may;
+      continue;
+    }
+    absl::Status admitted = co_await wal_->Admit(kBatchHeadBytes + batch_bytes);
+    // Others may have written while it waited.
+    if (admitted.ok()) admitted = MayWrite(batch);
+    if (!admitted.ok() || HasMemoryFor(batch_bytes)) co_return admitted;
   }
-  return absl::OkStatus();
 }
 
 void ShardStore::Stage(const WriteBatch& batch, Sequence sequence, uint64_t record,
                        Durability durability) {
+  Memtable& into = memtable();
   OperationReader reader(AsBytes(batch.operations()), batch.count());
   Operation operation;
   while (reader.Next(&operation)) {
     Memtable::Entry* const entry =
-        memtable_->Stage(operation.kind, operation.key, sequence, operation.value);
+        into.Stage(operation.kind, operation.key, sequence, operation.value);
     if (durability == Durability::kMemory || IsCanary("store-publish-at-append")) {
-      memtable_->Publish(entry);
+      into.Publish(entry);
     } else {
-      PendingOf(durability).push_back({record, sequence, entry});
+      PendingOf(durability).push_back({record, sequence, &into, entry});
     }
   }
   IOENGINE_CHECK(reader.good(), "a WriteBatch does not read as it was written");
@@ -85,7 +101,7 @@ void ShardStore::Stage(const WriteBatch& batch, Sequence sequence, uint64_t reco
 void ShardStore::OnReached(Durability level, uint64_t record) {
   std::deque<Pending>& pending = PendingOf(level);
   while (!pending.empty() && pending.front().record <= record) {
-    memtable_->Publish(pending.front().entry);
+    pending.front().memtable->Publish(pending.front().entry);
     pending.pop_front();
   }
   if (!published_.has_waiters()) return;
@@ -94,7 +110,7 @@ void ShardStore::OnReached(Durability level, uint64_t record) {
 }
 
 void ShardStore::OnFailed(const absl::Status& status) {
-  failed_ = status;
+  FailWrites(status);
   if (IsCanary("store-publish-failed-writes")) {
     OnReached(Durability::kWritten, UINT64_MAX);
     OnReached(Durability::kDurable, UINT64_MAX);
@@ -103,6 +119,10 @@ void ShardStore::OnFailed(const absl::Status& status) {
   pending_durable_.clear();
   published_.Set();
   published_.Reset();
+}
+
+void ShardStore::FailWrites(const absl::Status& status) {
+  if (failed_.ok()) failed_ = status;
 }
 
 Sequence ShardStore::OldestPending() const {
@@ -115,23 +135,56 @@ Sequence ShardStore::OldestPending() const {
 
 Task<absl::StatusOr<Snapshot>> ShardStore::TakeSnapshot() {
   if (closing_) co_return absl::UnavailableError("the store is closing");
-  const Snapshot snapshot = {last_};
+  Snapshot snapshot = snapshots_.Take(last_);
   // Of those before it that are not visible yet it would show nothing now, and them later.
-  while (OldestPending() <= snapshot.sequence && !IsCanary("store-snapshot-does-not-wait")) {
+  while (OldestPending() <= snapshot.sequence() && !IsCanary("store-snapshot-does-not-wait")) {
     co_await published_.Wait();
   }
   co_return snapshot;
+}
+
+std::shared_ptr<Memtable> ShardStore::NewMemtable() const {
+  constexpr size_t kLeastBlock = 4096;
+  constexpr size_t kMostBlock = size_t{256} << 10;
+  const size_t block = std::clamp(options_.memtable_bytes / 64, kLeastBlock, kMostBlock);
+  return std::make_shared<Memtable>(MemtableOptions{.arena_block_bytes = block});
+}
+
+std::optional<Memtable::Found> ShardStore::FindInMemory(std::string_view key, Sequence at) const {
+  std::optional<Memtable::Found> found = view_->memtable->Get(key, at);
+  for (const std::shared_ptr<const Memtable>& frozen : view_->frozen) {
+    if (found.has_value() || IsCanary("store-frozen-not-read")) break;
+    found = frozen->Get(key, at);
+  }
+  return found;
+}
+
+Task<absl::StatusOr<std::optional<std::string>>> ShardStore::FindInTables(
+    std::shared_ptr<const ReadView> view, std::string_view key, Sequence at) {
+  std::optional<std::string> value;
+  for (const SortedRun& run : view->version->runs()) {
+    const std::shared_ptr<Table>* const table = run.Find(key);
+    if (table == nullptr) continue;
+    if ((*table)->reader() == nullptr) co_return (*table)->damage();
+    const auto found = co_await (*table)->reader()->Get(key, at);
+    if (!found.ok()) co_return found.status();
+    if (!found->has_value()) continue;
+    if ((*found)->kind == OperationKind::kPut) value.emplace((*found)->value);
+    break;
+  }
+  co_return value;
 }
 
 Task<absl::StatusOr<std::optional<std::string>>> ShardStore::Get(std::string_view key,
                                                                  std::optional<Snapshot> snapshot) {
   if (absl::Status status = MayRead(); !status.ok()) co_return status;
   ++stats_.reads;
-  const Sequence at = snapshot.has_value() ? snapshot->sequence : kMaxSequence;
-  const std::optional<Memtable::Found> found = memtable_->Get(key, at);
+  const Sequence at = snapshot.has_value() ? snapshot->sequence() : kMaxSequence;
+  const std::optional<Memtable::Found> found = FindInMemory(key, at);
   std::optional<std::string> value;
   if (found.has_value() && found->kind == OperationKind::kPut) value.emplace(found->value);
-  co_return value;
+  if (found.has_value() || view_->version->runs().empty()) co_return value;
+  co_return co_await FindInTables(view_, key, at);
 }
 
 Task<absl::StatusOr<std::vector<std::optional<std::string>>>> ShardStore::MultiGet(
@@ -156,7 +209,7 @@ Task<absl::StatusOr<std::unique_ptr<StoreIterator>>> ShardStore::Scan(ScanOption
     if (!now.ok()) co_return now.status();
     options.snapshot = *now;
   }
-  const Sequence at = options.snapshot->sequence;
+  const Sequence at = options.snapshot->sequence();
   co_return std::make_unique<StoreIterator>(*this, at, std::move(options));
 }
 
@@ -168,11 +221,23 @@ Task<absl::Status> ShardStore::Sync() {
 Task<absl::Status> ShardStore::Close() {
   if (closing_) co_return absl::UnavailableError("the store is closed already");
   closing_ = true;
-  co_return co_await wal_->Close();
+  absl::Status status = co_await wal_->Close();
+  co_await flusher_->Stop();
+  const absl::Status closed = co_await catalog_->Close();
+  co_return status.ok() ? closed : status;
+}
+
+Task<absl::Status> ShardStore::Flush() {
+  if (closing_) co_return absl::UnavailableError("the store is closing");
+  co_return co_await flusher_->FlushAll();
 }
 
 const StoreStats& ShardStore::stats() {
-  stats_.memtable_bytes = memtable_->used_bytes();
+  stats_.memtable_bytes = memory_bytes();
+  stats_.flushes = flusher_->flushes();
+  stats_.tables = view_->version->table_count();
+  stats_.table_bytes = 0;
+  for (const SortedRun& run : view_->version->runs()) stats_.table_bytes += run.file_bytes();
   return stats_;
 }
 

@@ -21,10 +21,13 @@
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/read_view.h"
-#include "ioengine/engine/root_file.h"
+#include "ioengine/engine/manifest/catalog.h"
 #include "ioengine/engine/shard.h"
+#include "ioengine/engine/snapshot.h"
+#include "ioengine/engine/store_flusher.h"
 #include "ioengine/engine/store_iterator.h"
 #include "ioengine/engine/store_options.h"
+#include "ioengine/engine/table/block_cache.h"
 #include "ioengine/engine/wal/durability.h"
 #include "ioengine/engine/wal/wal_writer.h"
 #include "ioengine/engine/write_batch.h"
@@ -44,7 +47,10 @@ struct StoreStats {
   uint64_t failed_writes = 0;  // their outcome is not known, or they were refused
   uint64_t reads = 0;          // keys
   uint64_t recovered_records = 0;
-  size_t memtable_bytes = 0;
+  uint64_t flushes = 0;
+  size_t memtable_bytes = 0;  // of changes in memory
+  size_t tables = 0;
+  uint64_t table_bytes = 0;
 };
 
 // A write becomes visible when it has reached the level that was asked for, and not before; writes
@@ -91,30 +97,36 @@ class ShardStore final : public ReadViewSource, private WalSink {
   // The keys in order, at one moment.
   Task<absl::StatusOr<std::unique_ptr<StoreIterator>>> Scan(ScanOptions options = {});
 
-  // Waits for the writes before it that are on their way to the log.
+  // Of the moment of the call. Waits for the writes before it that are on their way to the log.
   Task<absl::StatusOr<Snapshot>> TakeSnapshot();
 
   // Makes all writes that were acknowledged durable.
   Task<absl::Status> Sync();
 
+  // Writes what is in memory to tables, as happens by itself when there is much of it. Errors: why
+  // that does not succeed; nothing is lost.
+  Task<absl::Status> Flush();
+
   // Waits for writes on their way, makes all durable, and closes the files.
   Task<absl::Status> Close();
 
-  // The first failure of the log; ok while it takes writes.
+  // The first failure of the log, the manifest or ROOT; ok while it takes writes.
   const absl::Status& write_status() const { return failed_; }
   const StoreStats& stats();
-  const RootState& root() const { return root_->state(); }
+  const RootState& root() const { return catalog_->root(); }
   // Unavailable once it is closed.
   absl::Status MayRead() const override;
   const std::shared_ptr<const ReadView>& read_view() const override { return view_; }
 
  private:
+  friend class StoreFlusher;
   friend class StoreOpener;
 
   // A change that is in the log's hands, and not visible yet.
   struct Pending {
     uint64_t record;
     Sequence sequence;
+    Memtable* memtable;
     Memtable::Entry* entry;
   };
 
@@ -124,7 +136,17 @@ class ShardStore final : public ReadViewSource, private WalSink {
   void OnReached(Durability level, uint64_t record) override;
   void OnFailed(const absl::Status& status) override;
 
+  void FailWrites(const absl::Status& status);
+
+  Memtable& memtable() const { return *view_->memtable; }
+  std::shared_ptr<Memtable> NewMemtable() const;
+  size_t memory_bytes() const { return memtable().used_bytes() + flusher_->frozen_bytes(); }
+  bool HasMemoryFor(size_t batch_bytes) const;
   absl::Status MayWrite(const WriteBatch& batch) const;
+  Task<absl::Status> Admit(const WriteBatch& batch);
+  std::optional<Memtable::Found> FindInMemory(std::string_view key, Sequence at) const;
+  static Task<absl::StatusOr<std::optional<std::string>>> FindInTables(
+      std::shared_ptr<const ReadView> view, std::string_view key, Sequence at);
   void Stage(const WriteBatch& batch, Sequence sequence, uint64_t record, Durability durability);
   std::deque<Pending>& PendingOf(Durability level) {
     return level == Durability::kDurable ? pending_durable_ : pending_written_;
@@ -134,12 +156,15 @@ class ShardStore final : public ReadViewSource, private WalSink {
   Shard& shard_;
   const StoreOptions options_;
   FileSystem files_;
-  std::unique_ptr<RootFile> root_;
-  std::shared_ptr<Memtable> memtable_;
+  std::unique_ptr<BlockCache> cache_;
+  std::unique_ptr<Catalog> catalog_;
   std::shared_ptr<const ReadView> view_;
   std::unique_ptr<WalWriter> wal_;
+  std::unique_ptr<StoreFlusher> flusher_;
+  size_t max_log_segments_ = 0;
 
   Sequence last_;  // of the newest write
+  SnapshotList snapshots_;
   // In the order of their records.
   std::deque<Pending> pending_written_;
   std::deque<Pending> pending_durable_;

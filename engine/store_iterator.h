@@ -19,15 +19,12 @@
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/lsm/merge_iterator.h"
 #include "ioengine/engine/lsm/read_view.h"
+#include "ioengine/engine/snapshot.h"
 #include "ioengine/engine/table/block_source.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
 
-// A moment of a store. Reads at it see the writes up to it that did not fail, whatever comes later.
-struct Snapshot {
-  Sequence sequence;
-};
 
 // No aggregate: g++ 12 destroys twice what is made in braces within a co_await.
 struct ScanOptions {

@@ -23,12 +23,16 @@ namespace {
 
 constexpr std::chrono::milliseconds kLockRetry(5);
 
-// Puts what the log holds into the memtable.
+// Puts what the log holds, and tables do not, into the memtable.
 class Replay final : public WalVisitor {
  public:
   explicit Replay(Memtable& memtable) : memtable_(memtable) {}
 
+  // The next stream's records up to this one are in tables.
+  void BeginStream(uint64_t contained_record) { contained_record_ = contained_record; }
+
   absl::Status OnRecord(uint64_t record, std::span<const std::byte> bytes) override {
+    if (record <= contained_record_) return absl::OkStatus();
     auto [sequence, operations] = DecodeBatchRecord(bytes);
     Operation operation;
     while (operations.Next(&operation)) {
@@ -48,6 +52,7 @@ class Replay final : public WalVisitor {
 
  private:
   Memtable& memtable_;
+  uint64_t contained_record_ = 0;
   Sequence last_;
   uint64_t records_ = 0;
 };
@@ -69,6 +74,7 @@ Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(Shard& shard,
   absl::Status opened = co_await opener.Run();
   if (opened.ok()) co_return store;
   if (store->wal_ != nullptr) co_await store->wal_->Close();
+  if (store->catalog_ != nullptr) co_await store->catalog_->Close();
   co_return opened;
 }
 
@@ -87,23 +93,26 @@ Task<absl::Status> StoreOpener::Lock() {
 
 Task<absl::Status> StoreOpener::Run() {
   if (absl::Status status = co_await Lock(); !status.ok()) co_return status;
-  if (absl::Status status = co_await ListSegments(); !status.ok()) co_return status;
+  if (absl::Status status = co_await ListFiles(); !status.ok()) co_return status;
   if (absl::Status status = co_await OpenRoot(); !status.ok()) co_return status;
   if (absl::Status status = co_await CheckOrphans(); !status.ok()) co_return status;
+  if (absl::Status status = co_await LoadCatalog(); !status.ok()) co_return status;
   if (absl::Status status = co_await ReplayStreams(); !status.ok()) co_return status;
   if (absl::Status status = co_await BeginStream(); !status.ok()) co_return status;
-  co_return co_await RemoveOrphans();
+  if (absl::Status status = co_await RemoveOrphans(); !status.ok()) co_return status;
+  Start();
+  co_return absl::OkStatus();
 }
 
-Task<absl::Status> StoreOpener::ListSegments() {
+Task<absl::Status> StoreOpener::ListFiles() {
   auto entries = co_await store_.files_.List();
   if (!entries.ok()) co_return entries.status();
   for (const DirectoryEntry& entry : *entries) {
     const bool is_file = entry.kind != FileKind::kDirectory;
     const std::optional<WalSegmentId> id = ParseWalSegmentName(entry.name);
     // Streams are numbered from 1.
-    if (is_file && id.has_value() && id->stream > 0 && id->kind == WalKind::kLog)
-      segments_.push_back(entry.name);
+    if (is_file && id.has_value() && id->stream > 0) segments_.push_back(entry.name);
+    has_tables_ |= is_file && ParseTableFileName(entry.name).has_value();
   }
   co_return absl::OkStatus();
 }
@@ -111,16 +120,17 @@ Task<absl::Status> StoreOpener::ListSegments() {
 Task<absl::Status> StoreOpener::OpenRoot() {
   auto root = co_await RootFile::Open(store_.shard_.io(), store_.files_);
   if (root.ok()) {
-    store_.root_ = *std::move(root);
+    root_ = *std::move(root);
     co_return absl::OkStatus();
   }
   // ROOT is made whole before anything else is; until then nothing was ever written.
   const bool unfinished = absl::IsAborted(root.status());
   const bool missing = absl::IsNotFound(root.status()) || unfinished;
   if (!missing) co_return root.status();
-  if (!segments_.empty()) {
-    co_return absl::DataLossError(absl::StrCat(
-        store_.files_.root(), " has log segments and no ROOT: it is not known what they are of"));
+  if (!segments_.empty() || has_tables_) {
+    co_return absl::DataLossError(absl::StrCat(store_.files_.root(), " has ",
+                                               segments_.empty() ? "tables" : "log segments",
+                                               " and no ROOT: it is not known what they are of"));
   }
   if (!store_.options_.create_if_missing) {
     co_return absl::NotFoundError(absl::StrCat(
@@ -141,7 +151,7 @@ Task<absl::Status> StoreOpener::CreateRoot() {
   state.database = *identity;
   auto root = co_await RootFile::Create(store_.shard_.io(), store_.files_, state);
   if (!root.ok()) co_return root.status();
-  store_.root_ = *std::move(root);
+  root_ = *std::move(root);
   co_return absl::OkStatus();
 }
 
@@ -162,10 +172,16 @@ Task<absl::StatusOr<Uuid>> StoreOpener::ChooseIdentity() {
 // A stream has frames only once ROOT names it. So a segment that ROOT does not name has none, or is
 // of a stream that was let go; one of a later ROOT says that this one is older than it was.
 Task<absl::Status> StoreOpener::CheckOrphans() {
-  std::set<uint64_t> named;
-  for (const RootStream& stream : store_.root_->state().streams) named.insert(stream.stream);
+  std::set<std::pair<WalKind, uint64_t>> named;
+  for (const RootStream& stream : root_->state().streams) {
+    named.insert({WalKind::kLog, stream.stream});
+  }
+  for (const RootManifest& manifest : root_->state().manifests) {
+    named.insert({WalKind::kManifest, manifest.stream});
+  }
   for (const std::string& segment : segments_) {
-    if (named.count(ParseWalSegmentName(segment)->stream) > 0) continue;
+    const WalSegmentId id = *ParseWalSegmentName(segment);
+    if (named.count({id.kind, id.stream}) > 0) continue;
     if (absl::Status status = co_await CheckOrphan(segment); !status.ok()) co_return status;
   }
   co_return absl::OkStatus();
@@ -183,7 +199,7 @@ Task<absl::Status> StoreOpener::CheckOrphan(const std::string& segment) {
   const auto salt = LoadFixed<uint64_t>(buffer->data() + offsetof(WalFrameHeader, salt));
   const std::optional<WalFrameHeader> header =
       PeekWalFrame(buffer->bytes(), salt, kMaxWalFrameBytes);
-  if (!header.has_value() || header->root_epoch <= store_.root_->state().epoch) {
+  if (!header.has_value() || header->root_epoch <= root_->state().epoch) {
     co_return absl::OkStatus();
   }
   const size_t frame_bytes = WalFrameBytes(header->body_bytes);
@@ -196,7 +212,7 @@ Task<absl::Status> StoreOpener::CheckOrphan(const std::string& segment) {
   }
   co_return absl::DataLossError(
       absl::StrCat(store_.files_.root(), "/", segment, " is of epoch ", header->root_epoch,
-                   " of ROOT, which is at ", store_.root_->state().epoch,
+                   " of ROOT, which is at ", root_->state().epoch,
                    ": an older ROOT has taken the place of a newer one; put the newer one back"));
 }
 
@@ -204,48 +220,83 @@ WalStream StoreOpener::IdentityOf(const RootStream& stream) const {
   return {next_.database, stream.incarnation, stream.stream, stream.root_epoch};
 }
 
-Task<absl::Status> StoreOpener::ReplayStreams() {
+Task<absl::Status> StoreOpener::LoadCatalog() {
   ShardIo& io = store_.shard_.io();
-  next_ = store_.root_->state();
-  store_.memtable_ = std::make_shared<Memtable>();
-  ReadView view;
-  view.memtable = store_.memtable_;
-  view.version = std::make_shared<const Version>();
-  store_.view_ = std::make_shared<const ReadView>(std::move(view));
-  Replay replay(*store_.memtable_);
+  next_ = root_->state();
+  store_.cache_ = std::make_unique<BlockCache>(io, store_.options_.cache);
+  store_.catalog_ = std::make_unique<Catalog>(io, store_.files_, *store_.cache_, std::move(root_),
+                                              store_.options_.manifest);
+  co_return co_await store_.catalog_->Load(store_.options_.wal_read);
+}
+
+Task<absl::Status> StoreOpener::ReplayStreams() {
+  const ManifestState& tables = store_.catalog_->state();
+  auto view = std::make_shared<ReadView>();
+  view->memtable = store_.NewMemtable();
+  view->version = store_.catalog_->version();
+  Replay replay(*view->memtable);
+  std::vector<RootStream> needed;
   for (RootStream& stream : next_.streams) {
-    std::optional<WalSeal> seal;
-    if (stream.seal.has_value()) {
-      seal = WalSeal{stream.seal->frame, stream.seal->hash, stream.seal->record};
-    }
-    auto end = co_await ReadWal(io, store_.files_, IdentityOf(stream), WalStart(), seal,
-                                store_.options_.wal_read, replay);
-    if (!end.ok()) co_return end.status();
-    if (!IsCanary("store-no-seal")) {
-      stream.seal = RootSeal{end->seal.frame, end->seal.record, end->seal.hash};
-    }
-    // Nothing that anybody needs.
-    if (end->seal.record == 0) continue;
-    for (const std::string& segment : end->segments) {
-      if (ParseWalSegmentName(segment)->segment <= end->last_segment) kept_.insert(segment);
-    }
+    if (tables.finished.count(stream.stream) > 0) continue;
+    const auto contained = tables.logs.find(stream.stream);
+    const bool skips =
+        contained != tables.logs.end() && !IsCanary("store-replays-what-tables-have");
+    replay.BeginStream(skips ? contained->second.record : 0);
+    const absl::StatusOr<bool> is_needed = co_await ReplayStream(&stream, &replay);
+    if (!is_needed.ok()) co_return is_needed.status();
+    if (*is_needed) needed.push_back(stream);
   }
-  std::erase_if(next_.streams, [](const RootStream& stream) {
-    return stream.seal.has_value() && stream.seal->record == 0;
-  });
+  next_.streams = std::move(needed);
   // Above everything that was found, so that nothing is written twice with one sequence.
   store_.last_ = replay.last();
+  for (const auto& [uuid, table] : tables.tables) {
+    store_.last_ = std::max(store_.last_, table.largest_sequence);
+  }
   store_.last_.epoch = std::max(store_.last_.epoch, next_.epoch) + 1;
   store_.stats_.recovered_records = replay.records();
+  store_.view_ = std::move(view);
   co_return absl::OkStatus();
+}
+
+// Whether it has records that are in no table.
+Task<absl::StatusOr<bool>> StoreOpener::ReplayStream(RootStream* stream, WalVisitor* replay) {
+  std::optional<WalSeal> seal;
+  if (stream->seal.has_value()) {
+    seal = WalSeal{stream->seal->frame, stream->seal->hash, stream->seal->record};
+  }
+  WalStart start;
+  uint64_t contained_record = 0;
+  const ManifestState& tables = store_.catalog_->state();
+  const auto contained = tables.logs.find(stream->stream);
+  if (contained != tables.logs.end()) {
+    const ContainedLog& log = contained->second;
+    start = {log.segment, log.frame, log.previous_hash, log.first_record};
+    contained_record = log.record;
+  }
+  auto end = co_await ReadWal(store_.shard_.io(), store_.files_, IdentityOf(*stream), start, seal,
+                              store_.options_.wal_read, *replay);
+  if (!end.ok()) co_return end.status();
+  if (!IsCanary("store-no-seal")) {
+    stream->seal = RootSeal{end->seal.frame, end->seal.record, end->seal.hash};
+  }
+  if (end->seal.record <= contained_record) co_return false;
+  replayed_.push_back(stream->stream);
+  for (const std::string& segment : end->segments) {
+    const uint64_t number = ParseWalSegmentName(segment)->segment;
+    if (number >= start.segment && number <= end->last_segment) kept_.insert(segment);
+  }
+  co_return true;
 }
 
 Task<absl::Status> StoreOpener::BeginStream() {
   RootStream stream;
-  for (const RootStream& old : next_.streams) stream.stream = std::max(stream.stream, old.stream);
+  for (const RootStream& old : store_.catalog_->root().streams) {
+    stream.stream = std::max(stream.stream, old.stream);
+  }
   // Also of opens that were cut short before ROOT named theirs: no name is used twice.
   for (const std::string& segment : segments_) {
-    stream.stream = std::max(stream.stream, ParseWalSegmentName(segment)->stream);
+    const WalSegmentId id = *ParseWalSegmentName(segment);
+    if (id.kind == WalKind::kLog) stream.stream = std::max(stream.stream, id.stream);
   }
   ++stream.stream;
   stream.incarnation = ++next_.incarnation;
@@ -255,17 +306,24 @@ Task<absl::Status> StoreOpener::BeginStream() {
   if (!wal.ok()) co_return wal.status();
   store_.wal_ = *std::move(wal);
   next_.streams.push_back(stream);
-  co_return co_await store_.root_->Commit(next_);
+  co_return co_await store_.catalog_->Begin(next_);
 }
 
 Task<absl::Status> StoreOpener::RemoveOrphans() {
   for (const std::string& segment : segments_) {
-    if (kept_.count(segment) > 0) continue;
+    if (kept_.count(segment) > 0 || ParseWalSegmentName(segment)->kind != WalKind::kLog) continue;
     if (absl::Status removed = co_await store_.files_.Remove(segment); !removed.ok()) {
       co_return removed;
     }
   }
-  co_return absl::OkStatus();
+  co_return co_await store_.catalog_->RemoveOrphans();
+}
+
+void StoreOpener::Start() {
+  const StoreOptions& options = store_.options_;
+  store_.max_log_segments_ = std::max<size_t>(2, options.max_log_bytes / options.wal.segment_bytes);
+  store_.flusher_ = std::make_unique<StoreFlusher>(store_);
+  store_.flusher_->Start(std::move(replayed_), {kept_.begin(), kept_.end()});
 }
 
 }  // namespace ioengine

@@ -9,6 +9,9 @@
 
 #include "absl/status/status.h"
 #include "ioengine/engine/format/uuid.h"
+#include "ioengine/engine/manifest/manifest.h"
+#include "ioengine/engine/table/block_cache.h"
+#include "ioengine/engine/table/table_builder.h"
 #include "ioengine/engine/wal/segment_reader.h"
 #include "ioengine/engine/wal/wal_options.h"
 
@@ -25,10 +28,19 @@ struct StoreOptions {
   // some milliseconds, until it has ended what its ring had in flight.
   uint64_t lock_wait_ns = 2'000'000'000;
 
-  // What the changes in memory may take. Bytes. Writes beyond it are refused.
+  // What the changes in memory may take. Bytes. When half of it is used, what there is goes to a
+  // table; writes beyond all of it wait for that.
   size_t memtable_bytes = size_t{64} << 20;
 
   WalOptions wal = {};
+  // Of the log, at most, before what is in memory goes to a table however little it is. Bytes.
+  uint64_t max_log_bytes = uint64_t{1} << 30;
+
+  // Of tables in memory; taken from the shard's DmaBuffers as it is needed.
+  BlockCacheOptions cache = {.capacity_bytes = size_t{32} << 20,
+                             .max_pinned_bytes = size_t{16} << 20};
+  TableOptions table = {};
+  ManifestOptions manifest = {};
 
   // How the log is read when the store is opened.
   WalReadOptions wal_read = {};

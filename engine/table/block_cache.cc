@@ -37,12 +37,14 @@ struct BlockCache::Frame : ListLink {
   bool in_main = false;
   uint8_t reuse = 0;
   size_t pins = 0;
+  size_t held = 0;  // of the pins
   absl::Status status;
   Event loaded;
 };
 
 void BlockCache::Pin::Release() {
-  if (frame_ != nullptr) std::exchange(cache_, nullptr)->Unpin(*std::exchange(frame_, nullptr));
+  if (frame_ != nullptr)
+    std::exchange(cache_, nullptr)->Unpin(*std::exchange(frame_, nullptr), use_);
 }
 
 std::span<const std::byte> BlockCache::Pin::bytes() const {
@@ -63,22 +65,37 @@ BlockCache::~BlockCache() {
 }
 
 Task<absl::StatusOr<BlockCache::Pin>> BlockCache::Read(std::shared_ptr<const TableFile> file,
-                                                       BlockHandle handle, BlockKind kind) {
-  const auto found = frames_.find(FrameKey{file->id, handle.offset_bytes});
+                                                       BlockHandle handle, BlockKind kind,
+                                                       PinUse use) {
   Frame* frame = nullptr;
-  if (found != frames_.end()) {
-    frame = found->second.get();
-    if (!frame->Is(handle, kind)) {
-      co_return file->At(handle, absl::DataLossError("another block begins there"));
+  while (frame == nullptr) {
+    const auto found = frames_.find(FrameKey{file->id, handle.offset_bytes});
+    if (found != frames_.end()) {
+      frame = found->second.get();
+      if (!frame->Is(handle, kind)) {
+        co_return file->At(handle, absl::DataLossError("another block begins there"));
+      }
+      ++stats_.hits;
+      if (frame->reuse < kMostReuse) ++frame->reuse;
+      break;
     }
-    ++stats_.hits;
-    if (frame->reuse < kMostReuse) ++frame->reuse;
-  } else {
-    const absl::StatusOr<Frame*> started = StartLoad(file, handle, kind);
-    if (!started.ok()) co_return file->At(handle, started.status());
-    frame = *started;
+    const absl::Status may = MayPin(BufferBytes(handle), use);
+    const absl::StatusOr<Frame*> started =
+        may.ok() ? StartLoad(file, handle, kind) : absl::StatusOr<Frame*>(may);
+    if (started.ok()) {
+      frame = *started;
+      break;
+    }
+    const bool waits =
+        use == PinUse::kShort && short_pins_ > 0 && absl::IsResourceExhausted(started.status());
+    if (!waits) {
+      if (may.ok()) ++stats_.full;
+      co_return file->At(handle, started.status());
+    }
+    ++stats_.waits;
+    co_await unpinned_.Wait();
   }
-  absl::StatusOr<Pin> pin = PinFrame(*frame);
+  absl::StatusOr<Pin> pin = PinFrame(*frame, use);
   if (!pin.ok()) co_return file->At(handle, pin.status());
   if (frame->state == Frame::State::kLoading && !IsCanary("cache-use-while-loading")) {
     co_await frame->loaded.Wait();
@@ -88,11 +105,11 @@ Task<absl::StatusOr<BlockCache::Pin>> BlockCache::Read(std::shared_ptr<const Tab
 }
 
 BlockCache::Pin BlockCache::TryRead(const TableFile& file, const BlockHandle& handle,
-                                    BlockKind kind) {
+                                    BlockKind kind, PinUse use) {
   const auto found = frames_.find(FrameKey{file.id, handle.offset_bytes});
   if (found == frames_.end() || found->second->state != Frame::State::kReady) return {};
   if (!found->second->Is(handle, kind)) return {};
-  absl::StatusOr<Pin> pin = PinFrame(*found->second);
+  absl::StatusOr<Pin> pin = PinFrame(*found->second, use);
   if (!pin.ok()) return {};
   ++stats_.hits;
   if (found->second->reuse < kMostReuse) ++found->second->reuse;
@@ -102,12 +119,6 @@ BlockCache::Pin BlockCache::TryRead(const TableFile& file, const BlockHandle& ha
 absl::StatusOr<BlockCache::Frame*> BlockCache::StartLoad(
     const std::shared_ptr<const TableFile>& file, BlockHandle handle, BlockKind kind) {
   const size_t bytes = BufferBytes(handle);
-  if (pinned_bytes_ + bytes > options_.max_pinned_bytes) {
-    ++stats_.full;
-    return absl::ResourceExhaustedError(
-        absl::StrCat("too much of the block cache is pinned: ", pinned_bytes_, " bytes of at most ",
-                     options_.max_pinned_bytes));
-  }
   absl::StatusOr<DmaBuffer> buffer = TakeBuffer(bytes);
   if (!buffer.ok()) return buffer.status();
   auto frame = std::make_unique<Frame>();
@@ -156,7 +167,6 @@ absl::Status BlockCache::CheckLoaded(Frame& frame, const TableFile& file) {
 absl::StatusOr<DmaBuffer> BlockCache::TakeBuffer(size_t size_bytes) {
   while (used_bytes() + size_bytes > options_.capacity_bytes) {
     if (!EvictOne()) {
-      ++stats_.full;
       return absl::ResourceExhaustedError(
           absl::StrCat("all ", used_bytes(), " bytes of the block cache are in use"));
     }
@@ -164,32 +174,43 @@ absl::StatusOr<DmaBuffer> BlockCache::TakeBuffer(size_t size_bytes) {
   // The shard's buffers may be used up by others, or be in pieces.
   for (;;) {
     absl::StatusOr<DmaBuffer> buffer = io_.AllocateBuffer(size_bytes);
-    if (buffer.ok()) return buffer;
-    if (!EvictOne()) {
-      ++stats_.full;
-      return buffer.status();
-    }
+    if (buffer.ok() || !EvictOne()) return buffer;
   }
 }
 
-absl::StatusOr<BlockCache::Pin> BlockCache::PinFrame(Frame& frame) {
-  if (frame.pins == 0) {
-    if (pinned_bytes_ + frame.bytes > options_.max_pinned_bytes) {
-      ++stats_.full;
-      return absl::ResourceExhaustedError(
-          absl::StrCat("too much of the block cache is pinned: ", pinned_bytes_,
-                       " bytes of at most ", options_.max_pinned_bytes));
-    }
-    pinned_bytes_ += frame.bytes;
+// Whether another block of this size may be pinned so.
+absl::Status BlockCache::MayPin(size_t bytes, PinUse use) {
+  if (use == PinUse::kShort || held_bytes_ + bytes <= options_.max_pinned_bytes) {
+    return absl::OkStatus();
   }
-  ++frame.pins;
-  return Pin(*this, frame);
+  ++stats_.full;
+  return absl::ResourceExhaustedError(
+      absl::StrCat("too much of the block cache is pinned: ", held_bytes_, " bytes of at most ",
+                   options_.max_pinned_bytes, "; let go of iterators and values"));
 }
 
-void BlockCache::Unpin(Frame& frame) {
+absl::StatusOr<BlockCache::Pin> BlockCache::PinFrame(Frame& frame, PinUse use) {
+  if (use == PinUse::kHeld && frame.held == 0) {
+    if (absl::Status may = MayPin(frame.bytes, use); !may.ok()) return may;
+    held_bytes_ += frame.bytes;
+  }
+  ++(use == PinUse::kShort ? short_pins_ : frame.held);
+  if (frame.pins++ == 0) pinned_bytes_ += frame.bytes;
+  return Pin(*this, frame, use);
+}
+
+void BlockCache::Unpin(Frame& frame, PinUse use) {
+  if (use == PinUse::kShort) {
+    --short_pins_;
+  } else if (--frame.held == 0) {
+    held_bytes_ -= frame.bytes;
+  }
   if (--frame.pins > 0) return;
   pinned_bytes_ -= frame.bytes;
   if (frame.state == Frame::State::kFailed) failed_.erase(&frame);
+  if (!unpinned_.has_waiters()) return;
+  unpinned_.Set();
+  unpinned_.Reset();
 }
 
 uint64_t BlockCache::GhostHash(const FrameKey& key) {
@@ -199,7 +220,8 @@ uint64_t BlockCache::GhostHash(const FrameKey& key) {
 bool BlockCache::EvictOne() {
   const bool small_first = small_bytes_ * 10 >= options_.capacity_bytes;
   if (small_first) return EvictFromSmall() || EvictFromMain();
-  return EvictFromMain() || EvictFromSmall();
+  // What goes on from the small queue makes the main one worth another look.
+  return EvictFromMain() || EvictFromSmall() || EvictFromMain();
 }
 
 bool BlockCache::EvictFromSmall() {

@@ -40,8 +40,15 @@ namespace ioengine {
 struct BlockCacheOptions {
   // Of the shard's DmaBuffers, which come in powers of two pages.
   size_t capacity_bytes = size_t{64} << 20;
-  // Of blocks that are pinned at one time.
+  // Of blocks that are held (PinUse) at one time; less than the capacity, or look-ups may fail when
+  // all of it is.
   size_t max_pinned_bytes = size_t{32} << 20;
+};
+
+// What a block is pinned for.
+enum class PinUse : uint8_t {
+  kHeld,   // for as long as its user likes: refused where too much is
+  kShort,  // for a moment, in which nobody waits for another block: waits where there is no room
 };
 
 struct BlockCacheStats {
@@ -50,6 +57,7 @@ struct BlockCacheStats {
   uint64_t evictions = 0;
   uint64_t damaged = 0;  // blocks that did not pass their check
   uint64_t full = 0;     // reads that were refused: everything is pinned, or too much
+  uint64_t waits = 0;    // for room, of short reads
 };
 
 // Shard: one.
@@ -64,10 +72,12 @@ class BlockCache {
     Pin() = default;
     Pin(Pin&& other) noexcept
         : cache_(std::exchange(other.cache_, nullptr)),
-          frame_(std::exchange(other.frame_, nullptr)) {}
+          frame_(std::exchange(other.frame_, nullptr)),
+          use_(other.use_) {}
     Pin& operator=(Pin&& other) noexcept {
       std::swap(cache_, other.cache_);
       std::swap(frame_, other.frame_);
+      std::swap(use_, other.use_);
       return *this;
     }
     ~Pin() { Release(); }
@@ -81,10 +91,11 @@ class BlockCache {
 
    private:
     friend class BlockCache;
-    Pin(BlockCache& cache, Frame& frame) : cache_(&cache), frame_(&frame) {}
+    Pin(BlockCache& cache, Frame& frame, PinUse use) : cache_(&cache), frame_(&frame), use_(use) {}
 
     BlockCache* cache_ = nullptr;
     Frame* frame_ = nullptr;
+    PinUse use_ = PinUse::kHeld;
   };
 
   // Borrows `io`.
@@ -98,13 +109,14 @@ class BlockCache {
   // when the task that began it is destroyed.
   // Errors: those of the read; DataLoss, naming the file and the offset, for a damaged block, which
   // is not kept, or for one of another size or kind than is asked for; ResourceExhausted when there
-  // is no room, or max_pinned_bytes are pinned. Cost: a hit is a look-up in a hash table and no
-  // suspension.
+  // is no room and no short pin that will make some, or max_pinned_bytes are held. Cost: a hit is a
+  // look-up in a hash table and no suspension.
   Task<absl::StatusOr<Pin>> Read(std::shared_ptr<const TableFile> file, BlockHandle handle,
-                                 BlockKind kind);
+                                 BlockKind kind, PinUse use = PinUse::kHeld);
 
   // The same if it is there already; else a Pin that is not valid().
-  Pin TryRead(const TableFile& file, const BlockHandle& handle, BlockKind kind);
+  Pin TryRead(const TableFile& file, const BlockHandle& handle, BlockKind kind,
+              PinUse use = PinUse::kHeld);
 
   uint64_t NewFileId() { return ++last_file_id_; }
 
@@ -130,8 +142,9 @@ class BlockCache {
   static Task<> Load(BlockCache* cache, Frame* frame, std::shared_ptr<const TableFile> file);
   static absl::Status CheckLoaded(Frame& frame, const TableFile& file);
   absl::StatusOr<DmaBuffer> TakeBuffer(size_t size_bytes);
-  absl::StatusOr<Pin> PinFrame(Frame& frame);
-  void Unpin(Frame& frame);
+  absl::Status MayPin(size_t bytes, PinUse use);
+  absl::StatusOr<Pin> PinFrame(Frame& frame, PinUse use);
+  void Unpin(Frame& frame, PinUse use);
 
   bool EvictOne();
   bool EvictFromSmall();
@@ -151,6 +164,9 @@ class BlockCache {
   size_t small_bytes_ = 0;
   size_t main_bytes_ = 0;
   size_t pinned_bytes_ = 0;
+  size_t held_bytes_ = 0;  // of those
+  size_t short_pins_ = 0;
+  Event unpinned_;  // pulsed
   uint64_t last_file_id_ = 0;
   BlockCacheStats stats_;
   TaskScope loads_;

@@ -12,10 +12,23 @@ Task<absl::StatusOr<LoadedBlock>> CachedBlocks::Read(BlockHandle handle, BlockKi
   loaded.pin = cache_.TryRead(*file_, handle, kind);
   if (!loaded.pin.valid()) {
     absl::StatusOr<BlockCache::Pin> pin = co_await cache_.Read(file_, handle, kind);
+    if (absl::IsResourceExhausted(pin.status())) co_return co_await ReadCopy(handle, kind);
     if (!pin.ok()) co_return pin.status();
     loaded.pin = *std::move(pin);
   }
   loaded.block = loaded.pin.block();
+  co_return loaded;
+}
+
+Task<absl::StatusOr<LoadedBlock>> CachedBlocks::ReadCopy(BlockHandle handle, BlockKind kind) {
+  const absl::StatusOr<BlockCache::Pin> pin =
+      co_await cache_.Read(file_, handle, kind, PinUse::kShort);
+  if (!pin.ok()) co_return pin.status();
+  LoadedBlock loaded;
+  loaded.own.assign(pin->bytes().begin(), pin->bytes().end());
+  const absl::StatusOr<Block> block = Block::Parse(loaded.own);
+  if (!block.ok()) co_return block.status();
+  loaded.block = *block;
   co_return loaded;
 }
 

@@ -38,7 +38,7 @@ class BlockSource {
   virtual Task<absl::StatusOr<LoadedBlock>> Read(BlockHandle handle, BlockKind kind) = 0;
 };
 
-// Through the cache.
+// Through the cache, and held in it; copied where too much is held already.
 class CachedBlocks final : public BlockSource {
  public:
   CachedBlocks(BlockCache& cache, std::shared_ptr<const TableFile> file)
@@ -47,6 +47,8 @@ class CachedBlocks final : public BlockSource {
   Task<absl::StatusOr<LoadedBlock>> Read(BlockHandle handle, BlockKind kind) override;
 
  private:
+  Task<absl::StatusOr<LoadedBlock>> ReadCopy(BlockHandle handle, BlockKind kind);
+
   BlockCache& cache_;
   const std::shared_ptr<const TableFile> file_;
 };

@@ -92,10 +92,10 @@ Task<absl::Status> TableReader::LoadRootAndBounds() {
 }
 
 Task<absl::StatusOr<BlockCache::Pin>> TableReader::ReadThrough(BlockHandle handle, BlockKind kind) {
-  BlockCache::Pin there = cache_.TryRead(*file_, handle, kind);
+  BlockCache::Pin there = cache_.TryRead(*file_, handle, kind, PinUse::kShort);
   if (there.valid()) co_return std::move(there);
   std::shared_ptr<const TableFile> file = file_;
-  co_return co_await cache_.Read(std::move(file), handle, kind);
+  co_return co_await cache_.Read(std::move(file), handle, kind, PinUse::kShort);
 }
 
 // A filter that cannot be read says nothing.
@@ -115,16 +115,19 @@ Task<absl::StatusOr<BlockCache::Pin>> TableReader::FindBlock(std::string_view ke
   const absl::StatusOr<BlockHandle> index_handle =
       HandleAt(root_, root_at, table_.layout.root.offset_bytes);
   if (!index_handle.ok()) co_return index_handle.status();
-  const absl::StatusOr<BlockCache::Pin> index =
-      co_await ReadThrough(*index_handle, BlockKind::kIndex);
+  absl::StatusOr<BlockCache::Pin> index = co_await ReadThrough(*index_handle, BlockKind::kIndex);
   if (!index.ok()) co_return WithLostKeys(index.status(), root_, root_at);
-  const Block& block = index->block();
-  const size_t index_at = block.Covering(key, at);
-  const absl::StatusOr<BlockHandle> handle = HandleAt(block, index_at, table_.layout.data_bytes);
+  const size_t index_at = index->block().Covering(key, at);
+  const absl::StatusOr<BlockHandle> handle =
+      HandleAt(index->block(), index_at, table_.layout.data_bytes);
   if (!handle.ok()) co_return file_->At(*index_handle, handle.status());
+  // Whoever waits for a block has none.
+  index->Release();
   absl::StatusOr<BlockCache::Pin> data = co_await ReadThrough(*handle, BlockKind::kData);
-  if (!data.ok()) co_return WithLostKeys(data.status(), block, index_at);
-  co_return data;
+  if (data.ok() || !absl::IsDataLoss(data.status())) co_return data;
+  const absl::Status damage = data.status();
+  index = co_await ReadThrough(*index_handle, BlockKind::kIndex);
+  co_return index.ok() ? WithLostKeys(damage, index->block(), index_at) : damage;
 }
 
 Task<absl::StatusOr<std::optional<TableFound>>> TableReader::Get(std::string_view key,

@@ -28,7 +28,7 @@ namespace ioengine {
 struct TableFound {
   OperationKind kind = OperationKind::kPut;
   Sequence sequence;
-  std::string_view value;  // as long as `pin`
+  std::string_view value;  // as long as `pin`, which is short (PinUse)
   BlockCache::Pin pin;
 };
 

@@ -310,6 +310,15 @@ std::optional<std::string> SimDisk::Contents(std::string_view path) const {
   return content;
 }
 
+std::vector<std::string> SimDisk::Names(std::string_view directory) const {
+  std::vector<std::string> all;
+  const SimNames::Place place = names_->Find(names_->root(), directory);
+  if (place.error != 0 || place.node == nullptr) return all;
+  for (const auto& [name, child] : place.node->names) all.push_back(name);
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
 bool SimDisk::FlipBit(std::string_view path, uint64_t offset_bytes, unsigned bit) {
   SimFile* const file = FileAt(path);
   if (file != nullptr) file->FlipBit(offset_bytes, bit);

@@ -121,6 +121,8 @@ class SimDisk {
   void PutFile(std::string_view path, std::string_view content);
   // What is seen now; null: no such file.
   std::optional<std::string> Contents(std::string_view path) const;
+  // What is in a directory, sorted; empty: no such directory.
+  std::vector<std::string> Names(std::string_view directory) const;
   // Damage. False: there is no such file.
   bool FlipBit(std::string_view path, uint64_t offset_bytes, unsigned bit);
 

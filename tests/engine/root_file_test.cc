@@ -1,6 +1,6 @@
 // ROOT: what was in force stays so through power cuts, kills and damage, and no planted bug does.
 
-#include "ioengine/engine/root_file.h"
+#include "ioengine/engine/manifest/root_file.h"
 
 #include <cstdint>
 #include <memory>

@@ -43,6 +43,7 @@ TEST_F(SimTest, NothingIsLostInTenThousandCrashes) {
     sum.failed_logs += result.failed_logs;
     sum.damage_found += result.damage_found;
     sum.clean_ends += result.clean_ends;
+    sum.flushes += result.flushes;
   }
   // Else nothing was tried.
   EXPECT_GT(sum.acknowledged, kCrashes);
@@ -50,6 +51,7 @@ TEST_F(SimTest, NothingIsLostInTenThousandCrashes) {
   EXPECT_GT(sum.clean_ends, kCrashes / 20);
   EXPECT_GT(sum.failed_logs, kCrashes / 500);
   EXPECT_GT(sum.damage_found, 0u);
+  EXPECT_GT(sum.flushes, kCrashes / 10);
 }
 
 TEST_F(SimTest, OneSeedIsOneRun) {

@@ -40,8 +40,8 @@ std::optional<int> RankOf(std::string_view folder) {
 // The same for what is below engine/; the empty folder is engine/ itself. What is simulated is
 // seen by nothing that runs in earnest.
 std::optional<int> RankInEngine(std::string_view folder) {
-  static constexpr std::array<std::pair<std::string_view, int>, 6> kRanks = {
-      {{"format", 0}, {"wal", 1}, {"table", 1}, {"lsm", 2}, {"", 3}, {"sim", 4}}};
+  static constexpr std::array<std::pair<std::string_view, int>, 7> kRanks = {
+      {{"format", 0}, {"wal", 1}, {"table", 1}, {"lsm", 2}, {"manifest", 3}, {"", 4}, {"sim", 5}}};
   for (const auto& [name, rank] : kRanks) {
     if (name == folder) return rank;
   }

@@ -19,9 +19,18 @@ inline constexpr std::string_view kCanaries[] = {
     "store-no-seal",         // old streams are replayed to their end at each open
     "wal-no-recovery-sync",  // what was replayed is served before it is durable
     // The store.
-    "store-publish-at-append",      // writes are seen before they reached their level
-    "store-publish-failed-writes",  // writes are seen when the log has failed
-    "store-snapshot-does-not-wait"  // for writes before it that are on their way
+    "store-publish-at-append",       // writes are seen before they reached their level
+    "store-publish-failed-writes",   // writes are seen when the log has failed
+    "store-snapshot-does-not-wait",  // for writes before it that are on their way
+    // Tables and the manifest.
+    "table-skip-fdatasync",            // a table is named that is in the device's cache only
+    "flush-table-name-not-synced",     // or whose name may be gone
+    "flush-release-before-edit",       // the log goes before the manifest names the table
+    "flush-contains-what-came-later",  // the edit counts records that the table does not have
+    "flush-forgets-streams",         // ROOT forgets old streams before the table has their records
+    "store-frozen-not-read",         // what is on its way to a table is not looked at
+    "manifest-snapshot-not-synced",  // ROOT names a manifest that may lack its beginning
+    "catalog-reuses-names"           // of tables of an earlier life
 };
 
 }  // namespace ioengine::sim

@@ -129,7 +129,7 @@ class Client {
     const uint64_t floor = world_.oracle.BeginSnapshot();
     const absl::StatusOr<Snapshot> snapshot = co_await store_.TakeSnapshot();
     if (!snapshot.ok()) co_return snapshot.status();
-    const Order order = {snapshot->sequence.epoch, snapshot->sequence.counter};
+    const Order order = {snapshot->sequence().epoch, snapshot->sequence().counter};
     const Oracle::SnapshotId id = world_.oracle.AddSnapshot(floor, order);
     std::vector<std::string> keys(1 + random().Below(4));
     for (std::string& key : keys) key = AnyKey();
@@ -149,7 +149,7 @@ class Client {
     const uint64_t floor = world_.oracle.BeginSnapshot();
     const absl::StatusOr<Snapshot> snapshot = co_await store_.TakeSnapshot();
     if (!snapshot.ok()) co_return snapshot.status();
-    const Order order = {snapshot->sequence.epoch, snapshot->sequence.counter};
+    const Order order = {snapshot->sequence().epoch, snapshot->sequence().counter};
     const Oracle::SnapshotId id = world_.oracle.AddSnapshot(floor, order);
     ScanOptions options;
     options.snapshot = *snapshot;
@@ -206,12 +206,29 @@ class Client {
   ShardStore& store_;
 };
 
+void CountFlushes(World& world, ShardStore& store) {
+  const uint64_t flushes = store.stats().flushes;
+  world.result.flushes += flushes - world.life_flushes;
+  world.life_flushes = flushes;
+}
+
+// Whether an open or a read may fail so.
+bool Explains(World& world, const absl::Status& status) {
+  if (world.damaged && absl::IsDataLoss(status)) {
+    ++world.result.damage_found;
+    world.over = true;
+    return true;
+  }
+  return world.hostile && !absl::IsDataLoss(status);
+}
+
 Task<absl::Status> Work(World* world, ShardStore* store) {
   Client client(*world, *store);
   while (world->life_operations > 0) {
     --world->life_operations;
     ++world->result.operations;
     absl::Status status = co_await client.Operate();
+    CountFlushes(*world, *store);
     if (!status.ok()) co_return status;
     // Some wait for each other, so that the log has nothing to do now and then.
     if (world->simulation.random().OneIn(20)) {
@@ -233,23 +250,16 @@ Task<absl::StatusOr<std::map<std::string, std::string>>> ReadAll(World* world, S
   co_return contents;
 }
 
-// Whether an open may fail so.
-bool Explains(World& world, const absl::Status& status) {
-  if (world.damaged && absl::IsDataLoss(status)) {
-    ++world.result.damage_found;
-    world.over = true;
-    return true;
-  }
-  return world.hostile && !absl::IsDataLoss(status);
-}
-
 }  // namespace
 
 Task<absl::Status> Live(Shard& shard, World* world) {
   auto store = co_await ShardStore::Open(shard, "/db", world->shape.store);
   if (!store.ok()) co_return Explains(*world, store.status()) ? absl::OkStatus() : store.status();
+  world->life_flushes = 0;
   const auto contents = co_await ReadAll(world, store->get());
-  if (!contents.ok()) co_return contents.status();
+  if (!contents.ok()) {
+    co_return Explains(*world, contents.status()) ? absl::OkStatus() : contents.status();
+  }
   world->oracle.Recovered(world->ending, *contents);
   world->ending = Ending::kClean;
   if (!world->oracle.complaint().empty()) co_return absl::OkStatus();
@@ -260,7 +270,7 @@ Task<absl::Status> Live(Shard& shard, World* world) {
     for (uint64_t i = 0; i < world->shape.clients; ++i) scope.Spawn(Work(world, store->get()));
     status = co_await scope.Join();
   }
-  if (!status.ok()) co_return status;
+  if (!status.ok()) co_return Explains(*world, status) ? absl::OkStatus() : status;
   const bool failed = !(*store)->write_status().ok();
   world->result.failed_logs += failed ? 1 : 0;
   const absl::Status closed = co_await (*store)->Close();

@@ -49,12 +49,11 @@ void ChooseFaults(World& world) {
 // the last frame may be damaged without a later one to tell.
 void Damage(World& world) {
   Random& random = world.simulation.random();
-  if (!world.options.faults || world.ending != Ending::kClean || !random.OneIn(5)) return;
+  if (!world.options.faults || world.ending != Ending::kClean || !random.OneIn(30)) return;
   SimDisk& disk = world.simulation.disk();
-  // Streams are numbered from 1, their segments from 0.
-  const std::string path = random.OneIn(8)
-                               ? std::string("/db/ROOT")
-                               : absl::StrCat("/db/W-", 1 + random.Below(20), "-", random.Below(4));
+  const std::vector<std::string> names = disk.Names("/db");
+  if (names.empty()) return;
+  const std::string path = absl::StrCat("/db/", names[random.Below(names.size())]);
   const auto contents = disk.Contents(path);
   if (!contents.has_value() || contents->empty()) return;
   world.damaged |=
@@ -102,6 +101,16 @@ Shape ShapeOf(const RunOptions& options) {
   wal.max_pending_bytes = size_t{256} << 10;
   shape.store.wal_read.read_bytes = size_t{4096} << random.Below(5);
   shape.store.wal_read.reads_in_flight = 2 + random.Below(3);
+  shape.store.max_log_bytes = wal.segment_bytes * (2 + random.Below(30));
+  shape.store.memtable_bytes = size_t{16384} << random.Below(6);
+  shape.store.cache.capacity_bytes = size_t{256} << (10 + random.Below(3));
+  shape.store.cache.max_pinned_bytes = shape.store.cache.capacity_bytes / 2;
+  shape.store.table.filter_bits_per_key = random.Below(12);
+  shape.store.table.write_bytes = size_t{4096} << random.Below(5);
+  shape.store.table.write_behind = 1 + random.Below(3);
+  shape.store.manifest.segment_bytes = size_t{8192} << random.Below(5);
+  shape.store.manifest.roll_bytes = size_t{4096} << random.Below(6);
+  shape.store.manifest.sync = wal.sync;
   shape.keys = 1 + random.Below(random.OneIn(2) ? 8 : 60);
   shape.clients = 1 + random.Below(8);
   shape.most_value_bytes = size_t{1} << (3 + random.Below(13));
@@ -114,7 +123,7 @@ Shape ShapeOf(const RunOptions& options) {
   simulation.disk.names_in_order = random.OneIn(2);
   simulation.disk.flush_covers_device = random.OneIn(2);
   simulation.buffer_pool_bytes = size_t{4} << 20;
-  simulation.max_open_files = 128;
+  simulation.max_open_files = 4096;
   simulation.trace_events = options.trace_events;
   return shape;
 }

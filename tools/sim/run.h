@@ -31,7 +31,8 @@ struct RunResult {
   uint64_t kills = 0;
   uint64_t clean_ends = 0;
   uint64_t failed_logs = 0;   // lives in which a write or a sync of the log failed
-  uint64_t damage_found = 0;  // opens that said DataLoss after damage
+  uint64_t damage_found = 0;  // opens and reads that said DataLoss after damage
+  uint64_t flushes = 0;       // tables that were written
 };
 
 // The same options give the same result.

@@ -1,4 +1,4 @@
-#include "ioengine/engine/root_file.h"
+#include "ioengine/engine/manifest/root_file.h"
 
 #include <algorithm>
 #include <span>

@@ -1,6 +1,6 @@
 // RootFile: the file ROOT, which says what a database consists of.
-#ifndef IOENGINE_ENGINE_ROOT_FILE_H_
-#define IOENGINE_ENGINE_ROOT_FILE_H_
+#ifndef IOENGINE_ENGINE_MANIFEST_ROOT_FILE_H_
+#define IOENGINE_ENGINE_MANIFEST_ROOT_FILE_H_
 
 #include <array>
 #include <cstddef>
@@ -89,4 +89,4 @@ class RootFile {
 
 }  // namespace ioengine
 
-#endif  // IOENGINE_ENGINE_ROOT_FILE_H_
+#endif  // IOENGINE_ENGINE_MANIFEST_ROOT_FILE_H_

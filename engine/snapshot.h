@@ -1,0 +1,72 @@
+// Snapshot: a moment of a store, to read at.
+#ifndef IOENGINE_ENGINE_SNAPSHOT_H_
+#define IOENGINE_ENGINE_SNAPSHOT_H_
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "ioengine/engine/format/sequence.h"
+
+namespace ioengine {
+
+// Reads at it see the writes up to it that did not fail, whatever comes later. The store keeps what
+// it can see, on disk too, until the last copy of it is gone: let go of it soon.
+//
+// Shard: the store's, for copies too. May outlive the store.
+class Snapshot {
+ public:
+  Sequence sequence() const { return pin_->sequence; }
+
+ private:
+  friend class SnapshotList;
+
+  // How many snapshots there are of each moment.
+  using Counts = std::map<Sequence, size_t>;
+
+  struct Pin {
+    Pin(std::shared_ptr<Counts> all, Sequence at) : counts(std::move(all)), sequence(at) {
+      ++(*counts)[sequence];
+    }
+    Pin(const Pin&) = delete;
+    Pin& operator=(const Pin&) = delete;
+    ~Pin() {
+      const auto found = counts->find(sequence);
+      if (--found->second == 0) counts->erase(found);
+    }
+
+    const std::shared_ptr<Counts> counts;
+    const Sequence sequence;
+  };
+
+  explicit Snapshot(std::shared_ptr<const Pin> pin) : pin_(std::move(pin)) {}
+
+  std::shared_ptr<const Pin> pin_;
+};
+
+// The snapshots of a store.
+//
+// Shard: one.
+class SnapshotList {
+ public:
+  // Cost: two allocations.
+  Snapshot Take(Sequence at) {
+    return Snapshot(std::make_shared<const Snapshot::Pin>(counts_, at));
+  }
+
+  // Of those that there are, ascending.
+  std::vector<Sequence> sequences() const {
+    std::vector<Sequence> all;
+    for (const auto& [sequence, count] : *counts_) all.push_back(sequence);
+    return all;
+  }
+
+ private:
+  const std::shared_ptr<Snapshot::Counts> counts_ = std::make_shared<Snapshot::Counts>();
+};
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_ENGINE_SNAPSHOT_H_
