@@ -60,8 +60,8 @@ void TableBuilder::Count(const BlockRecord& record) {
   key_hashes_.push_back(TableKeyHash(record.key, seed_));
 }
 
-Task<absl::Status> TableBuilder::Add(OperationKind kind, std::string_view key, Sequence sequence,
-                                     std::string_view value) {
+bool TableBuilder::TryAdd(OperationKind kind, std::string_view key, Sequence sequence,
+                          std::string_view value) {
   IOENGINE_CHECK(key.size() <= kMaxKeyBytes && value.size() <= kMaxValueBytes,
                  "a record is too long for a table");
   IOENGINE_CHECK(kind == OperationKind::kPut || value.empty(), "only a put has a value");
@@ -69,13 +69,19 @@ Task<absl::Status> TableBuilder::Add(OperationKind kind, std::string_view key, S
       records() == 0 || last_key_ < key || (last_key_ == key && sequence < last_sequence_),
       "records of a table are added in their order");
   const BlockRecord record = {kind, key, sequence, value};
-  if (data_.IsFullBefore(record)) {
-    Separator next = SeparatorBetween(last_key_, last_sequence_, key);
-    if (absl::Status status = co_await WriteData(); !status.ok()) co_return status;
-    data_separator_ = std::move(next);
-  }
+  if (data_.IsFullBefore(record)) return false;
   Count(record);
   data_.Add(record, Fingerprint(key_hashes_.back()));
+  return true;
+}
+
+Task<absl::Status> TableBuilder::Add(OperationKind kind, std::string_view key, Sequence sequence,
+                                     std::string_view value) {
+  if (TryAdd(kind, key, sequence, value)) co_return absl::OkStatus();
+  Separator next = SeparatorBetween(last_key_, last_sequence_, key);
+  if (absl::Status status = co_await WriteData(); !status.ok()) co_return status;
+  data_separator_ = std::move(next);
+  IOENGINE_CHECK(TryAdd(kind, key, sequence, value), "an empty block is full");
   co_return absl::OkStatus();
 }
 

@@ -60,6 +60,8 @@ class TableBuilder {
   // under way. Ownership: borrows key and value until it is done. Errors: those of writes.
   Task<absl::Status> Add(OperationKind kind, std::string_view key, Sequence sequence,
                          std::string_view value);
+  // The same where no block is full, and so without a task; else false, and nothing is done.
+  bool TryAdd(OperationKind kind, std::string_view key, Sequence sequence, std::string_view value);
 
   // Writes what leads through the table, makes it durable, and closes it. Its name is not: sync
   // the directory.
