@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ioengine/engine/format/manifest_edit.h"
+#include "ioengine/engine/lsm/compaction.h"
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/read_view.h"
 #include "ioengine/engine/lsm/version.h"
@@ -77,17 +78,7 @@ class LsmWorld {
     }
     absl::StatusOr<TableInfo> info = co_await (*builder)->Finish();
     if (!info.ok()) co_return info.status();
-    TableRecord record;
-    record.identity = IdentityOf(*info);
-    record.run = run;
-    record.tier = tier;
-    record.deletes = info->deletes;
-    record.key_bytes = info->key_bytes;
-    record.value_bytes = info->value_bytes;
-    record.largest_sequence = info->largest_sequence;
-    record.lower = LowerBound(info->smallest_key);
-    record.upper = UpperBound(info->largest_key);
-    co_return co_await OpenTable(std::move(record));
+    co_return co_await OpenTable(TableRecordOf(*info, run, tier));
   }
 
   Task<absl::StatusOr<std::shared_ptr<Table>>> OpenTable(TableRecord record) {
