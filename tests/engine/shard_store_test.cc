@@ -2,7 +2,6 @@
 
 #include "ioengine/engine/shard_store.h"
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,9 +15,7 @@
 #include "gtest/gtest.h"
 #include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/sim/simulation.h"
-#include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
-#include "ioengine/sched/timeout.h"
 #include "ioengine/sched/yield.h"
 #include "ioengine/tests/engine/store_fixture.h"
 
@@ -329,43 +326,6 @@ TEST_F(ShardStoreTest, KeepsNoSegmentThatNobodyNeeds) {
     EXPECT_TRUE(simulation_.disk().Contents(absl::StrCat("/db/W-", std::string(old), "-0")));
     EXPECT_FALSE(simulation_.disk().Contents(absl::StrCat("/db/W-", std::string(old), "-1")));
   }
-}
-
-Task<absl::Status> OpenUnderATimeout(Shard& shard) {
-  using std::chrono::seconds;
-  auto store = co_await Timeout(seconds(10), ShardStore::Open(shard, "/db", SmallStore()));
-  if (!store.ok()) co_return store.status();
-  co_await Sleep(seconds(20));
-  // More than a segment: the log's tasks make another one.
-  const std::string value(20'000, 'v');
-  for (int i = 0; i < 20; ++i) {
-    auto put = co_await (*store)->Put(absl::StrCat("key", i), value);
-    if (!put.ok()) co_return put.status();
-  }
-  co_return co_await (*store)->Close();
-}
-
-TEST_F(ShardStoreTest, OutlivesTheDeadlineOfTheTaskThatOpensIt) {
-  EXPECT_EQ(simulation_.Run(OpenUnderATimeout).status, absl::OkStatus());
-}
-
-Task<absl::Status> GiveUpOpens(Shard& shard) {
-  using std::chrono::microseconds;
-  int given_up = 0;
-  for (int most_us = 1;; most_us += most_us / 4 + 1) {
-    auto store =
-        co_await Timeout(microseconds(most_us), ShardStore::Open(shard, "/db", SmallStore()));
-    if (store.ok()) {
-      EXPECT_GT(given_up, 5);
-      co_return co_await (*store)->Close();
-    }
-    if (!absl::IsDeadlineExceeded(store.status())) co_return store.status();
-    ++given_up;
-  }
-}
-
-TEST_F(ShardStoreTest, AnOpenThatIsGivenUpCanBeTriedAgain) {
-  EXPECT_EQ(simulation_.Run(GiveUpOpens).status, absl::OkStatus());
 }
 
 Task<> PutLarge(ShardStore* store, uint64_t key, uint64_t* accepted) {
