@@ -36,7 +36,8 @@ TableRecord MakeTableRecord(const TableInfo& info, uint32_t tier, uint64_t run) 
   return record;
 }
 
-StoreFlusher::StoreFlusher(ShardStore& store) : store_(store), scope_(store.shard_.executor()) {}
+StoreFlusher::StoreFlusher(ShardStore& store)
+    : store_(store), scope_(store.shard_.executor(), {.detached = true}) {}
 
 void StoreFlusher::Start(std::vector<uint64_t> replayed, std::vector<std::string> segments) {
   replayed_ = std::move(replayed);

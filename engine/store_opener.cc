@@ -239,9 +239,7 @@ Task<absl::Status> StoreOpener::ReplayStreams() {
   for (RootStream& stream : next_.streams) {
     if (tables.finished.count(stream.stream) > 0) continue;
     const auto contained = tables.logs.find(stream.stream);
-    const bool skips =
-        contained != tables.logs.end() && !IsCanary("store-replays-what-tables-have");
-    replay.BeginStream(skips ? contained->second.record : 0);
+    replay.BeginStream(contained == tables.logs.end() ? 0 : contained->second.record);
     const absl::StatusOr<bool> is_needed = co_await ReplayStream(&stream, &replay);
     if (!is_needed.ok()) co_return is_needed.status();
     if (*is_needed) needed.push_back(stream);
@@ -273,8 +271,9 @@ Task<absl::StatusOr<bool>> StoreOpener::ReplayStream(RootStream* stream, WalVisi
     start = {log.segment, log.frame, log.previous_hash, log.first_record};
     contained_record = log.record;
   }
+  const WalExpected expected = {.segment_bytes = stream->segment_bytes};
   auto end = co_await ReadWal(store_.shard_.io(), store_.files_, IdentityOf(*stream), start, seal,
-                              store_.options_.wal_read, *replay);
+                              store_.options_.wal_read, *replay, expected);
   if (!end.ok()) co_return end.status();
   if (!IsCanary("store-no-seal")) {
     stream->seal = RootSeal{end->seal.frame, end->seal.record, end->seal.hash};
@@ -301,6 +300,7 @@ Task<absl::Status> StoreOpener::BeginStream() {
   ++stream.stream;
   stream.incarnation = ++next_.incarnation;
   stream.root_epoch = next_.epoch + 1;
+  stream.segment_bytes = store_.options_.wal.segment_bytes;
   auto wal = co_await WalWriter::Create(store_.shard_.io(), store_.files_, IdentityOf(stream),
                                         store_.options_.wal, store_);
   if (!wal.ok()) co_return wal.status();

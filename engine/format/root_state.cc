@@ -47,6 +47,7 @@ std::string EncodeBody(const RootState& state) {
     AppendVarint(body, stream.stream);
     AppendVarint(body, stream.incarnation);
     AppendVarint(body, stream.root_epoch);
+    AppendVarint(body, stream.segment_bytes);
     body += static_cast<char>(stream.seal.has_value());
     if (!stream.seal.has_value()) continue;
     AppendSeal(body, *stream.seal);
@@ -73,6 +74,7 @@ bool DecodeStream(Decoder& decoder, RootStream& stream) {
   stream.stream = decoder.Varint();
   stream.incarnation = decoder.Varint();
   stream.root_epoch = decoder.Varint();
+  stream.segment_bytes = decoder.Varint();
   const uint8_t sealed = decoder.Fixed<uint8_t>();
   if (sealed > 1) return false;
   if (sealed == 1) {

@@ -8,8 +8,8 @@
 //    │        │        │version │bytes   │        │                 │            │        │
 //    ├────────┴────────┴────────┴────────┴────────┴─────────────────┴────────────┴────────┤
 //    │ body: placement kind u8, prefix bytes varint,                                      │
-//    │       streams: count varint, each  number, incarnation, root epoch  varints,       │
-//    │                sealed u8, and if it is 1:  frame, record  varints, hash u64        │
+//    │       streams: count varint, each  number, incarnation, root epoch, segment bytes  │
+//    │                varints, sealed u8, if it is 1:  frame, record  varints, hash u64    │
 //    │       manifests: count varint, each  number, incarnation, root epoch  varints,     │
 //    │                frame, record  varints, hash u64                                    │
 //    ├────────────────────────────────────────────────────────────────────────────────────┤
@@ -64,6 +64,7 @@ struct RootStream {
   uint64_t stream = 0;
   uint64_t incarnation = 0;
   uint64_t root_epoch = 0;
+  uint64_t segment_bytes = 0;  // of each of its files, once it was made; 0: not known
   std::optional<RootSeal> seal = std::nullopt;  // none: it is being written
 
   friend bool operator==(const RootStream&, const RootStream&) = default;

@@ -57,7 +57,7 @@ BlockCache::BlockCache(ShardIo& io, BlockCacheOptions options)
     : io_(io),
       options_(options),
       ghosts_(options.capacity_bytes / kBlockPageBytes),
-      loads_(io.executor()) {}
+      loads_(io.executor(), {.detached = true}) {}
 
 BlockCache::~BlockCache() {
   loads_.Cancel();

@@ -46,9 +46,8 @@ Task<absl::StatusOr<std::unique_ptr<SegmentReader>>> SegmentReader::Open(ShardIo
   if (!stat.ok()) co_return stat.status();
   absl::StatusOr<DmaBuffer> ring = io.AllocateBuffer(options.read_bytes * options.reads_in_flight);
   if (!ring.ok()) co_return ring.status();
-  const uint64_t size_bytes = stat->size_bytes / kWalPageBytes * kWalPageBytes;
   co_return std::unique_ptr<SegmentReader>(
-      new SegmentReader(io, *std::move(file), size_bytes, *std::move(ring), options));
+      new SegmentReader(io, *std::move(file), stat->size_bytes, *std::move(ring), options));
 }
 
 Task<absl::StatusOr<std::span<const std::byte>>> SegmentReader::View(uint64_t offset_bytes,

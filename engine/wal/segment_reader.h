@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/io/dma_buffer.h"
 #include "ioengine/io/dma_file.h"
 #include "ioengine/io/file_system.h"
@@ -54,6 +55,7 @@ class SegmentReader {
 
   // Whole pages.
   uint64_t size_bytes() const { return size_bytes_; }
+  uint64_t file_bytes() const { return file_bytes_; }
 
   // So many bytes from there, which the segment must have. Valid until the next call, whose offset
   // must not be smaller. Errors: those of the device; they say nothing of what is there.
@@ -67,11 +69,12 @@ class SegmentReader {
     absl::Status status;
   };
 
-  SegmentReader(ShardIo& io, DmaFile file, uint64_t size_bytes, DmaBuffer ring,
+  SegmentReader(ShardIo& io, DmaFile file, uint64_t file_bytes, DmaBuffer ring,
                 WalReadOptions options)
       : io_(io),
         file_(std::move(file)),
-        size_bytes_(size_bytes),
+        file_bytes_(file_bytes),
+        size_bytes_(file_bytes / kWalPageBytes * kWalPageBytes),
         options_(options),
         ring_(std::move(ring)),
         chunks_(options.reads_in_flight),
@@ -85,6 +88,7 @@ class SegmentReader {
 
   ShardIo& io_;
   DmaFile file_;
+  const uint64_t file_bytes_;
   const uint64_t size_bytes_;
   const WalReadOptions options_;
   DmaBuffer ring_;

@@ -44,6 +44,8 @@ struct WalEnd {
 
 // What whoever has a stream read knows of its files.
 struct WalExpected {
+  // The size of each segment's file. 0: not known.
+  uint64_t segment_bytes = 0;
   // A stream of which there is no segment at all was never begun; otherwise it is lost.
   bool may_be_missing = false;
 };
@@ -62,7 +64,8 @@ struct WalExpected {
 // the result is good.
 //
 // Errors: DataLoss: frames are missing or damaged that had been durable, or that the seal
-// counts; or frames are of a newer ROOT than the stream. InvalidArgument (options). Those of the
+// counts; without a seal, a segment that was in use is missing, or shorter than it was made; or
+// frames are of a newer ROOT than the stream. InvalidArgument (options). Those of the
 // visitor, and of files and buffers: a read that fails says nothing about where the stream ends,
 // and can be tried again. Cost: the bare read of the segments, and a checksum; memory as
 // WalReadOptions says, and a record that spans frames.

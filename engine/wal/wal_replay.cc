@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/engine/format/coding.h"
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/yield.h"
 
@@ -11,6 +12,10 @@ namespace ioengine {
 
 Task<absl::StatusOr<WalEnd>> WalReplay::Run() {
   if (absl::Status listed = co_await ListSegments(); !listed.ok()) co_return listed;
+  // What a seal counts, the seal checks; of what is behind it anything may be left.
+  if (!seal_.has_value() && !IsCanary("wal-segment-size-unchecked")) {
+    if (absl::Status checked = co_await CheckFiles(); !checked.ok()) co_return checked;
+  }
   bool is_missing = false;
   if (!sealed_here()) {
     if (absl::Status opened = co_await OpenFirst(&is_missing); !opened.ok()) co_return opened;
@@ -36,6 +41,49 @@ Task<absl::Status> WalReplay::ListSegments() {
   }
   std::sort(present_.begin(), present_.end());
   co_return absl::OkStatus();
+}
+
+Task<absl::Status> WalReplay::CheckFiles() {
+  uint64_t expected_number = first_segment_;
+  for (const uint64_t number : present_) {
+    if (number != expected_number++) {
+      co_return absl::DataLossError(absl::StrCat(
+          "the log's segment ", WalSegmentName(stream_, expected_number - 1), " is missing, and ",
+          WalSegmentName(stream_, number), ", which was made later, is there"));
+    }
+    const absl::StatusOr<FileStat> stat = co_await files_.Stat(WalSegmentName(stream_, number));
+    if (!stat.ok()) co_return stat.status();
+    if (stat->size_bytes >= expected_.segment_bytes) continue;
+    const bool is_begin = number == first_segment_ && !expected_.may_be_missing;
+    if (number == present_.back() && !is_begin) {
+      const absl::StatusOr<bool> written = co_await WasWrittenTo(number);
+      if (!written.ok()) co_return written.status();
+      if (!*written) continue;
+    }
+    co_return ShortError(number, stat->size_bytes);
+  }
+  co_return absl::OkStatus();
+}
+
+// Whether a frame was, though it may be torn.
+Task<absl::StatusOr<bool>> WalReplay::WasWrittenTo(uint64_t number) {
+  absl::StatusOr<std::unique_ptr<SegmentReader>> opened = co_await OpenSegment(number);
+  if (!opened.ok()) co_return opened.status();
+  SegmentReader& reader = **opened;
+  const uint64_t salt = WalSalt(stream_, number);
+  for (uint64_t offset = 0; offset < reader.size_bytes(); offset += kWalPageBytes) {
+    co_await MaybeYield();
+    const auto page = co_await reader.View(offset, kWalPageBytes);
+    if (!page.ok()) co_return page.status();
+    if (LoadFixed<uint64_t>(page->data() + offsetof(WalFrameHeader, salt)) == salt) co_return true;
+  }
+  co_return false;
+}
+
+absl::Status WalReplay::ShortError(uint64_t number, uint64_t file_bytes) const {
+  return absl::DataLossError(absl::StrCat(
+      "the log's segment ", files_.root(), "/", WalSegmentName(stream_, number), " has ",
+      file_bytes, " bytes, and was made with ", expected_.segment_bytes, ": it was cut short"));
 }
 
 Task<absl::Status> WalReplay::OpenFirst(bool* is_missing) {
@@ -187,6 +235,12 @@ absl::Status WalReplay::CheckSeal() const {
   if (next_frame_ - 1 == seal_->frame && last_hash_ == seal_->hash &&
       records_.next_record() - 1 == seal_->record) {
     return absl::OkStatus();
+  }
+  if (reader_ != nullptr && reader_->file_bytes() < expected_.segment_bytes) {
+    return ShortError(segment_, reader_->file_bytes());
+  }
+  if (ahead_ != nullptr && ahead_->file_bytes() < expected_.segment_bytes) {
+    return ShortError(segment_ + 1, ahead_->file_bytes());
   }
   return absl::DataLossError(absl::StrCat("log ", stream_.stream, " was sealed with frame ",
                                           seal_->frame, " and record ", seal_->record,

@@ -29,6 +29,12 @@ namespace ioengine {
 //       └──it does not──► at the front of the next segment, if it counts there
 //                 └──► searching for proof ──none──► ended; found, or sealed later: DataLoss
 //
+// What was lost at a segment's end leaves no proof behind it. But the files tell: a segment has its
+// size, and its name, durably before it is used (SegmentMaker), and those before it have been in
+// use. So none is missing between two that are there, and only the last one may be short: its
+// making was cut short, and nothing was ever written to it. (That the last one is gone as a whole,
+// or cut to less than a page, cannot be told from that.)
+//
 // Shard: one.
 class WalReplay {
  public:
@@ -57,6 +63,9 @@ class WalReplay {
   };
 
   Task<absl::Status> ListSegments();
+  Task<absl::Status> CheckFiles();
+  Task<absl::StatusOr<bool>> WasWrittenTo(uint64_t number);
+  absl::Status ShortError(uint64_t number, uint64_t file_bytes) const;
   Task<absl::Status> OpenFirst(bool* is_missing);
   Task<absl::StatusOr<std::unique_ptr<SegmentReader>>> OpenSegment(uint64_t number);
   Task<absl::StatusOr<std::optional<Found>>> FrameAt(SegmentReader* reader, uint64_t segment,

@@ -106,6 +106,33 @@ void LookForProof(const std::map<uint64_t, SegmentReport>& segments, const RootS
   }
 }
 
+bool WasWrittenTo(const SegmentReport& segment, uint64_t salt) {
+  const auto has_salt = [&](const FrameReport& frame) { return frame.header.salt == salt; };
+  return std::any_of(segment.frames.begin(), segment.frames.end(), has_salt) ||
+         std::count(segment.other_salts.begin(), segment.other_salts.end(), salt) > 0;
+}
+
+// As WalReplay does, of a stream that is not sealed.
+void CheckFiles(DatabaseReport& report, const WalStream& identity, const RootStream& root,
+                const std::map<uint64_t, SegmentReport>& segments) {
+  uint64_t expected_number = 0;
+  for (const auto& [number, segment] : segments) {
+    if (number != expected_number && expected_number > 0) {
+      AddProblem(report, absl::StrCat("log ", root.stream, ": its segment ",
+                                      WalSegmentName(root.stream, expected_number),
+                                      " is missing, and a later one is there"));
+    }
+    expected_number = number + 1;
+    const bool may_be_unfinished = number > 0 && number == segments.rbegin()->first &&
+                                   !WasWrittenTo(segment, WalSalt(identity, number));
+    if (segment.file_bytes < root.segment_bytes && !may_be_unfinished) {
+      AddProblem(report, absl::StrCat(segment.name, " has ", segment.file_bytes,
+                                      " bytes, and was made with ", root.segment_bytes,
+                                      ": it was cut short"));
+    }
+  }
+}
+
 void InspectStream(DatabaseReport& report, const RootStream& root,
                    const std::map<uint64_t, SegmentReport>& segments) {
   StreamReport stream;
@@ -122,6 +149,7 @@ void InspectStream(DatabaseReport& report, const RootStream& root,
     AddProblem(report, absl::StrCat("log ", root.stream, ": its segment ",
                                     WalSegmentName(root.stream, 0), " is missing"));
   }
+  if (!root.seal.has_value()) CheckFiles(report, identity, root, segments);
   LookForProof(segments, *report.root, stream);
   CheckEnd(report, stream);
   report.streams.push_back(std::move(stream));

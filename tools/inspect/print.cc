@@ -31,6 +31,7 @@ OrderedJson StateJson(const RootState& state) {
     streams.push_back({{"stream", stream.stream},
                        {"incarnation", stream.incarnation},
                        {"root_epoch", stream.root_epoch},
+                       {"segment_bytes", stream.segment_bytes},
                        {"seal", SealJson(stream.seal)}});
   }
   return {{"epoch", state.epoch},
@@ -57,7 +58,8 @@ std::string DumpText(const std::vector<SlotReport>& slots) {
                     "\n");
     for (const RootStream& stream : state.streams) {
       absl::StrAppend(&text, "  log ", stream.stream, " of incarnation ", stream.incarnation,
-                      ", from epoch ", stream.root_epoch, ", ", SealText(stream.seal), "\n");
+                      ", from epoch ", stream.root_epoch, ", segments of ", stream.segment_bytes,
+                      " bytes, ", SealText(stream.seal), "\n");
     }
   }
   return text;

@@ -47,6 +47,8 @@ struct SegmentReport {
   uint64_t other_pages = 0;
   // Good frames among those.
   std::vector<WalFrameHeader> later_frames;
+  // What stands where a frame has its salt, of all those pages: a torn frame leaves it there.
+  std::vector<uint64_t> other_salts;
 };
 
 // What holds together, and what does not.

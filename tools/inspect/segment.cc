@@ -91,6 +91,7 @@ absl::StatusOr<SegmentReport> InspectSegment(const std::string& path) {
     if (IsZeros(rest.first(kWalPageBytes))) continue;
     ++report.other_pages;
     const auto own_salt = LoadFixed<uint64_t>(rest.data() + offsetof(WalFrameHeader, salt));
+    report.other_salts.push_back(own_salt);
     const std::optional<WalFrameHeader> header =
         PeekWalFrame(rest.first(kWalPageBytes), own_salt, rest.size());
     if (!header.has_value()) continue;

@@ -14,6 +14,8 @@ inline constexpr std::string_view kCanaries[] = {
     "wal-ack-out-of-order",      // a frame that is done is acknowledged before an earlier one
     "wal-retry-after-failure",   // a failed sync is tried again, and succeeds
     "wal-tail-not-rewritten",    // what a failed sync dropped is taken for durable when it is read
+    "wal-segment-size-unchecked",  // a segment that was cut short is taken for one with an early
+                                   // end
     // ROOT and the opening of a store.
     "root-without-sync",     // its slots are written and not synced
     "store-no-seal",         // old streams are replayed to their end at each open

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/tools/sim/world.h"
 
 namespace ioengine::sim {
@@ -45,11 +48,29 @@ void ChooseFaults(World& world) {
   faults.Add(rule);
 }
 
-// A bit of a file changes while nobody looks. After a clean end only: of a log that was cut off,
-// the last frame may be damaged without a later one to tell.
+// The end of a segment is gone; not all of it, which nothing would tell.
+void CutSegment(World& world) {
+  Random& random = world.simulation.random();
+  SimDisk& disk = world.simulation.disk();
+  std::vector<std::string> segments;
+  for (const std::string& name : disk.Names("/db")) {
+    if (std::string_view(name).starts_with("W-")) segments.push_back("/db/" + name);
+  }
+  if (segments.empty()) return;
+  const std::string& path = segments[random.Below(segments.size())];
+  const std::string contents = *disk.Contents(path);
+  const uint64_t kept = kWalPageBytes + random.Below(contents.size());
+  if (kept >= contents.size()) return;
+  disk.PutFile(path, std::string_view(contents).substr(0, kept));
+  world.damaged = true;
+}
+
+// While nobody looks, a bit of a file changes, or a file is cut short. After a clean end only: of a
+// log that was cut off, the last frame may be damaged without a later one to tell.
 void Damage(World& world) {
   Random& random = world.simulation.random();
   if (!world.options.faults || world.ending != Ending::kClean || !random.OneIn(30)) return;
+  if (random.OneIn(4)) return CutSegment(world);
   SimDisk& disk = world.simulation.disk();
   const std::vector<std::string> names = disk.Names("/db");
   if (names.empty()) return;

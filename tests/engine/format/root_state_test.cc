@@ -23,11 +23,13 @@ RootState Example() {
   state.database = MakeUuid(1, 2);
   state.incarnation = 3;
   state.placement = {.kind = KeyPlacement::Kind::kRange, .prefix_bytes = 300};
-  state.streams = {{.stream = 1,
-                    .incarnation = 2,
-                    .root_epoch = 5,
-                    .seal = RootSeal{.frame = 9, .record = 200, .hash = 0x0102030405060708}},
-                   {.stream = 4, .incarnation = 3, .root_epoch = 7, .seal = {}}};
+  state.streams = {
+      {.stream = 1,
+       .incarnation = 2,
+       .root_epoch = 5,
+       .segment_bytes = size_t{64} << 20,
+       .seal = RootSeal{.frame = 9, .record = 200, .hash = 0x0102030405060708}},
+      {.stream = 4, .incarnation = 3, .root_epoch = 7, .segment_bytes = 4096, .seal = {}}};
   state.manifests = {{.stream = 6,
                       .incarnation = 3,
                       .root_epoch = 7,
@@ -46,27 +48,27 @@ TEST(RootStateTest, GoldenBytes) {
   EXPECT_EQ(Hex(AsText(slot).substr(8, 56)),
             "696f65524f4f5400"  // magic
             "01000000"
-            "25000000"                          // format version, body bytes
+            "2b000000"                          // format version, body bytes
             "0700000000000000"                  // epoch
             "01000000000040008200000000000000"  // database
             "0300000000000000"
             "0000000000000000");
-  EXPECT_EQ(Hex(AsText(slot).substr(64, 46)),
+  EXPECT_EQ(Hex(AsText(slot).substr(64, 52)),
             "01"
             "ac02"  // placement
             "02"
-            "010205"
+            "01020580808020"
             "01"
             "09c801"
             "0807060504030201"  // streams
-            "040307"
+            "0403078020"
             "00"  //
             "01"
             "060307"
             "0228"
             "1817161514131211"  // manifests
             "000000000000000000");
-  EXPECT_EQ(LoadFixed<uint64_t>(slot.data()), 6469798389367783526u) << "checksum";
+  EXPECT_EQ(LoadFixed<uint64_t>(slot.data()), 14454435157841205913u) << "checksum";
 }
 
 TEST(RootStateTest, ComesBack) {

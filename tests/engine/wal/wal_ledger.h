@@ -57,6 +57,7 @@ class WalLedger final : public WalSink, public WalVisitor {
   uint64_t replayed() const { return last_ - first_ + 1; }
 
   std::optional<WalSeal> seal;
+  uint64_t segment_bytes = 0;  // as ROOT has it
 
  private:
   const WalStream stream_;

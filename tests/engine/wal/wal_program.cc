@@ -106,6 +106,7 @@ Task<absl::Status> WriteStream(Shard& shard, FileSystem& files, WalWorld* world)
   const uint64_t number = world->next_stream++;
   WalStream stream = {world->database, 7 + number, number, 100 + number};
   auto ledger = std::make_unique<WalLedger>(stream);
+  ledger->segment_bytes = world->options.segment_bytes;
   WalLedger* const kept = ledger.get();
   auto log = co_await WalWriter::Create(shard.io(), files, stream, world->options, *kept);
   if (!log.ok()) co_return log.status();
@@ -149,8 +150,9 @@ WalOptions RandomOptions(WalOptions options, Random& random) {
 
 Task<absl::Status> ReplayStream(ShardIo& io, FileSystem& files, WalLedger* ledger, WalEnd* end) {
   ledger->BeginReplay();
+  const WalExpected expected = {.segment_bytes = ledger->segment_bytes};
   absl::StatusOr<WalEnd> read = co_await ReadWal(io, files, ledger->stream(), ledger->start(),
-                                                 ledger->seal, kTinyRead, *ledger);
+                                                 ledger->seal, kTinyRead, *ledger, expected);
   if (!read.ok()) co_return read.status();
   *end = *std::move(read);
   co_return ledger->EndReplay(*end);

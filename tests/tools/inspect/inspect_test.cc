@@ -205,6 +205,20 @@ TEST_F(InspectTest, WhatOpenRefusesIsNotWell) {
   EXPECT_NE(report.problems[0].find("W-1-0 is missing"), std::string::npos) << report.problems[0];
 }
 
+TEST_F(InspectTest, ASegmentThatWasCutShortIsNamed) {
+  std::filesystem::resize_file(path_ + "/W-2-0", 8192);
+  const DatabaseReport report = Inspect();
+  ASSERT_GE(report.problems.size(), 1u);
+  EXPECT_EQ(report.problems[0], "W-2-0 has 8192 bytes, and was made with 65536: it was cut short");
+  EXPECT_EQ(RunTool("verify " + path_), 1);
+  auto runtime = Runtime::Start({.shard_count = 1});
+  ASSERT_TRUE(runtime.ok()) << runtime.status();
+  const auto opened = (*runtime)->Submit(0, CountKeys, path_).Wait();
+  EXPECT_TRUE(absl::IsDataLoss(opened.status())) << opened.status();
+  EXPECT_NE(opened.status().message().find("W-2-0 has 8192 bytes"), std::string::npos)
+      << opened.status();
+}
+
 TEST_F(InspectTest, WhatIsNoDatabase) {
   EXPECT_TRUE(absl::IsNotFound(InspectDatabase(directory_.path()).status()));
   EXPECT_TRUE(absl::IsNotFound(InspectSegment(path_ + "/W-9-9").status()));
