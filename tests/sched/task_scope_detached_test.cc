@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "ioengine/sched/event.h"
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
 #include "ioengine/sched/timeout.h"
@@ -34,22 +35,33 @@ Task<> NoteContext(Log* log, std::string name) {
 }
 
 Task<> NoteStop(Log* log, std::string name) {
-  const absl::Status slept = co_await Sleep(2ms, CurrentStopToken());
-  log->push_back(name + (absl::IsCancelled(slept) ? ": stopped" : ": not stopped"));
+  log->push_back(name + (CurrentStopToken().stop_requested() ? ": stopped" : ": not stopped"));
+  co_return;
 }
 
-Task<> HoldFor(std::chrono::nanoseconds duration, Log* log, std::string name) {
+Task<> AwaitStop(Log* log, std::string name) {
+  const absl::Status slept = co_await Sleep(1h, CurrentStopToken());
+  log->push_back(name + (absl::IsCancelled(slept) ? ": is stopped" : ": has slept"));
+}
+
+Task<> AwaitEvent(Event* event, Log* log, std::string name) {
   const Probe probe(log, "~" + name);
-  co_await Sleep(duration);
+  co_await event->Wait();
   log->push_back(name);
+}
+
+Task<> HoldForLong(Log* log, std::string name) {
+  const Probe probe(log, "~" + name);
+  co_await Sleep(1h);
 }
 
 // As a store's: it has tasks of its own, and outlives whoever made it.
 struct Service {
   Service(Executor& executor, Log* log) : scope(executor, {.detached = true}) {
     scope.Spawn(NoteContext(log, "service"));
-    scope.Spawn(HoldFor(4ms, log, "worker"));
+    scope.Spawn(AwaitEvent(&work, log, "worker"));
   }
+  Event work;
   TaskScope scope;
 };
 
@@ -62,11 +74,12 @@ Task<std::unique_ptr<Service>> MakeService(Executor* executor, Log* log) {
 TEST_P(TaskScopeDetachedTest, OutlivesTheTimeoutThatItIsMadeUnder) {
   shard_.Run([&] {
     shard_.executor().Spawn([](Executor* executor, Log* log) -> Task<> {
-      auto service = co_await Timeout(2ms, MakeService(executor, log));
+      auto service = co_await Timeout(200ms, MakeService(executor, log));
       EXPECT_TRUE(service.ok());
-      co_await Sleep(3ms);
+      co_await Sleep(220ms);
       log->push_back("the deadline has passed");
       (*service)->scope.Spawn(NoteContext(log, "spawned late"));
+      (*service)->work.Set();
       EXPECT_TRUE((co_await (*service)->scope.Join()).ok());
     }(&shard_.executor(), &log_));
   });
@@ -101,10 +114,10 @@ TEST_P(TaskScopeDetachedTest, ItsOwnDeadlineAndStopHoldAlsoForScopesBelow) {
         EXPECT_EQ(CurrentDeadlineNs(), expected_ns);
         TaskScope below(*on);
         below.Spawn(NoteContext(to, "below"));
-        below.Spawn(NoteStop(to, "below"));
+        below.Spawn(AwaitStop(to, "below"));
         TaskScope detached(*on, {.detached = true});
-        detached.Spawn(NoteStop(to, "detached"));
         EXPECT_TRUE((co_await below.Join()).ok());
+        detached.Spawn(NoteStop(to, "detached"));
         EXPECT_TRUE((co_await detached.Join()).ok());
       }(executor, log, due_ns));
       co_await Yield();
@@ -113,7 +126,7 @@ TEST_P(TaskScopeDetachedTest, ItsOwnDeadlineAndStopHoldAlsoForScopesBelow) {
       EXPECT_TRUE((co_await scope.Join()).ok());
     }(&shard_.executor(), &log_));
   });
-  EXPECT_THAT(log_, ElementsAre("below: a deadline", "below: stopped", "detached: not stopped"));
+  EXPECT_THAT(log_, ElementsAre("below: a deadline", "below: is stopped", "detached: not stopped"));
 }
 
 TEST_P(TaskScopeDetachedTest, IsMadeAfterAStopAndHasNone) {
@@ -140,14 +153,14 @@ TEST_P(TaskScopeDetachedTest, ItsChildrenAreDestroyedWithIt) {
     shard_.executor().Spawn([](Executor* executor, Log* log) -> Task<> {
       {
         TaskScope scope(*executor, {.detached = true});
-        scope.Spawn(HoldFor(1h, log, "child"));
+        scope.Spawn(HoldForLong(log, "child"));
         co_await Yield();
       }
       log->push_back("end of the scope");
       TaskScope outer(*executor);
       outer.Spawn([](Executor* on, Log* to) -> Task<> {
         TaskScope inner(*on, {.detached = true});
-        inner.Spawn(HoldFor(1h, to, "grandchild"));
+        inner.Spawn(HoldForLong(to, "grandchild"));
         EXPECT_TRUE((co_await inner.Join()).ok());
       }(executor, log));
       co_await Yield();
