@@ -1,5 +1,6 @@
 #include "ioengine/engine/lsm/merge_iterator.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "ioengine/engine/format/key_head.h"
@@ -44,28 +45,34 @@ bool MergeIterator::IsBefore(const Place& a, const Place& b) {
 }
 
 void MergeIterator::Choose() {
-  best_ = second_ = nullptr;
+  order_.clear();
   for (Place& place : places_) {
-    if (place.state == State::kNothing) continue;
-    if (best_ == nullptr || Leads(place, *best_)) {
-      second_ = best_;
-      best_ = &place;
-    } else if (second_ == nullptr || Leads(place, *second_)) {
-      second_ = &place;
-    }
+    if (place.state != State::kNothing) order_.push_back(&place);
   }
+  std::sort(order_.begin(), order_.end(),
+            [this](const Place* a, const Place* b) { return Leads(*a, *b); });
+  best_ = order_.empty() ? nullptr : order_.front();
 }
 
 void MergeIterator::ChooseAgain() {
-  const bool leads =
-      best_->state != State::kNothing && (second_ == nullptr || Leads(*best_, *second_));
-  if (!leads) Choose();
+  Place* const moved = order_.front();
+  const auto second = order_.begin() + 1;
+  if (moved->state == State::kNothing) {
+    order_.erase(order_.begin());
+  } else if (second != order_.end() && Leads(**second, *moved)) {
+    const auto behind = std::partition_point(
+        second + 1, order_.end(), [&](const Place* place) { return Leads(*place, *moved); });
+    std::move(second, behind, order_.begin());
+    *(behind - 1) = moved;
+  }
+  best_ = order_.empty() ? nullptr : order_.front();
 }
 
 void MergeIterator::GoNowhere() {
   for (Place& place : places_) place.state = State::kNothing;
   loss_count_ = 0;
-  best_ = second_ = nullptr;
+  order_.clear();
+  best_ = nullptr;
 }
 
 absl::Status MergeIterator::Settle() {
@@ -210,7 +217,7 @@ Task<absl::Status> MergeIterator::Step() {
   } else {
     const size_t run = at - memtables_.size();
     // Its key is not there any more, should this task be destroyed meanwhile.
-    Place* const best = std::exchange(best_, nullptr);
+    best_ = nullptr;
     absl::Status status;
     if (forward_) {
       status = co_await runs_[run]->Next();
@@ -222,7 +229,6 @@ Task<absl::Status> MergeIterator::Step() {
       GoNowhere();
       co_return status;
     }
-    best_ = best;
   }
   ChooseAgain();
   co_return Settle();

@@ -36,9 +36,9 @@ struct MergeSources {
 //   nowhere ──Seek…──► at a change ──Next, Prev──► at a change, or nowhere
 //                            └── an error: nowhere. Seek leads on, behind what is damaged
 //
-// A move costs two comparisons as long as one source is ahead of the others, and else one or two
-// for each. (So a tree of losers would save little: there are a dozen sources at most, and as a
-// rule the largest run has most of the changes.) Turning around is a seek.
+// Sources are kept in the order of where they stand. So a move costs one comparison as long as one
+// source leads, and else a binary search among the others: four for a dozen. Turning around is a
+// seek.
 //
 // Shard: that of the sources. One task at a time.
 // Ownership: borrows memtables and tables. Changes that are published in a memtable meanwhile may
@@ -125,7 +125,7 @@ class MergeIterator {
   void LookAtRun(size_t run);
   // After a move of a run, what came of it; errors that need not be told yet are kept.
   absl::Status Arrive(size_t run, absl::Status moved);
-  // Whose turn it is, of all or when only that of best_ has moved.
+  // Whose turn it is, after all have moved or only the one that led.
   void Choose();
   void ChooseAgain();
   // What a move gives: an error where there is a loss.
@@ -139,8 +139,9 @@ class MergeIterator {
   std::vector<absl::Status> losses_;  // of each run that stands at one
   size_t loss_count_ = 0;
   bool forward_ = true;
-  Place* best_ = nullptr;    // the one that is given
-  Place* second_ = nullptr;  // the one that leads the others
+  // Those that are somewhere, as they lead.
+  std::vector<Place*> order_;
+  Place* best_ = nullptr;  // the first of them; null while it moves
 };
 
 }  // namespace ioengine
