@@ -241,6 +241,7 @@ Task<absl::Status> StoreIterator::Next() {
     absl::Status status = co_await cursor_->Seek(key_, kOldest);
     if (!status.ok()) co_return status;
   }
+  if (TrySettleForward()) co_return absl::OkStatus();
   co_return co_await SettleForward();
 }
 
@@ -253,6 +254,7 @@ Task<absl::Status> StoreIterator::Prev() {
     absl::Status status = co_await cursor_->SeekForPrev(key_, kNewest);
     if (!status.ok()) co_return status;
   }
+  if (TrySettleBackward()) co_return absl::OkStatus();
   co_return co_await SettleBackward();
 }
 

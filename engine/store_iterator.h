@@ -88,7 +88,8 @@ class StoreIterator final : private ReadViewSource::Reader {
   absl::Status BeginMove();
 
   // From where the cursor stands, to the newest change of a key that the snapshot sees; of key_
-  // only if it was not passed. False: the cursor must move first, by a task.
+  // only if it was not passed. False: the cursor must move first, by a task; nothing is done
+  // twice when it is asked again.
   bool TrySettleForward();
   Task<absl::Status> SettleForward();
   // From where the cursor stands, at the last change of a key, backwards. False: likewise.
