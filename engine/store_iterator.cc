@@ -78,6 +78,7 @@ absl::Status StoreIterator::BeginMove() {
   TableIteratorOptions bounds;
   bounds.lower = options_.lower.value_or("");
   bounds.upper = options_.upper;
+  bounds.read_ahead = options_.read_ahead;
   cursor_ = std::make_unique<MergeIterator>(MergeSources::Of(*view_), std::move(bounds));
   return absl::OkStatus();
 }

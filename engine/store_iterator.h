@@ -25,7 +25,6 @@
 
 namespace ioengine {
 
-
 // No aggregate: g++ 12 destroys twice what is made in braces within a co_await.
 struct ScanOptions {
   ScanOptions() = default;
@@ -33,6 +32,10 @@ struct ScanOptions {
   std::optional<std::string> lower;  // the first key that may be seen
   std::optional<std::string> upper;  // the first behind it that may not
   std::optional<Snapshot> snapshot;  // without one: of the moment of the call
+  // For a large scan forward: blocks are read ahead of it into buffers of its own, so many for each
+  // run of tables, and the cache does not see them. Without it each block that is not in the cache
+  // is a read that is waited for.
+  std::optional<ReadAheadOptions> read_ahead;
 
   // All keys that begin so.
   static ScanOptions Prefix(std::string prefix);

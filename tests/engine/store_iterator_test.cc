@@ -157,6 +157,7 @@ ScanOptions RandomScan(Random& random) {
   ScanOptions options;
   if (random.OneIn(3)) options.lower = RandomTableKey(random);
   if (random.OneIn(3)) options.upper = RandomTableKey(random);
+  if (random.OneIn(4)) options.read_ahead = {.buffer_bytes = 8192, .read_ahead = 2};
   return options;
 }
 
