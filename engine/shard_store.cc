@@ -125,6 +125,13 @@ void ShardStore::FailWrites(const absl::Status& status) {
   if (failed_.ok()) failed_ = status;
 }
 
+void ShardStore::ShowTables() {
+  auto view = std::make_shared<ReadView>(*view_);
+  view->version = catalog_->version();
+  view_ = std::move(view);
+  LetGoOfViews();
+}
+
 Sequence ShardStore::OldestPending() const {
   Sequence oldest = kMaxSequence;
   for (const std::deque<Pending>* const pending : {&pending_written_, &pending_durable_}) {
@@ -221,6 +228,7 @@ Task<absl::Status> ShardStore::Sync() {
 Task<absl::Status> ShardStore::Close() {
   if (closing_) co_return absl::UnavailableError("the store is closed already");
   closing_ = true;
+  co_await compactor_->Stop();
   absl::Status status = co_await wal_->Close();
   co_await flusher_->Stop();
   const absl::Status closed = co_await catalog_->Close();
@@ -232,9 +240,17 @@ Task<absl::Status> ShardStore::Flush() {
   co_return co_await flusher_->FlushAll();
 }
 
+Task<absl::Status> ShardStore::Compact() {
+  absl::Status status = co_await Flush();
+  if (status.ok()) status = co_await compactor_->Settle();
+  co_return status;
+}
+
 const StoreStats& ShardStore::stats() {
   stats_.memtable_bytes = memory_bytes();
   stats_.flushes = flusher_->flushes();
+  stats_.flushed_bytes = flusher_->flushed_bytes();
+  stats_.compaction = compactor_->stats();
   stats_.tables = view_->version->table_count();
   stats_.table_bytes = 0;
   for (const SortedRun& run : view_->version->runs()) stats_.table_bytes += run.file_bytes();

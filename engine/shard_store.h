@@ -24,6 +24,7 @@
 #include "ioengine/engine/manifest/catalog.h"
 #include "ioengine/engine/shard.h"
 #include "ioengine/engine/snapshot.h"
+#include "ioengine/engine/store_compactor.h"
 #include "ioengine/engine/store_flusher.h"
 #include "ioengine/engine/store_iterator.h"
 #include "ioengine/engine/store_options.h"
@@ -48,6 +49,8 @@ struct StoreStats {
   uint64_t reads = 0;          // keys
   uint64_t recovered_records = 0;
   uint64_t flushes = 0;
+  uint64_t flushed_bytes = 0;  // of tables
+  CompactionStats compaction;
   size_t memtable_bytes = 0;  // of changes in memory
   size_t tables = 0;
   uint64_t table_bytes = 0;
@@ -107,6 +110,10 @@ class ShardStore final : public ReadViewSource, private WalSink {
   // that does not succeed; nothing is lost.
   Task<absl::Status> Flush();
 
+  // Flushes, and waits until there are no more runs of tables, and no more space is taken, than the
+  // options say. Errors: those of a flush or of the last job; nothing is lost.
+  Task<absl::Status> Compact();
+
   // Waits for writes on their way, makes all durable, and closes the files.
   Task<absl::Status> Close();
 
@@ -119,6 +126,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
   const std::shared_ptr<const ReadView>& read_view() const override { return view_; }
 
  private:
+  friend class StoreCompactor;
   friend class StoreFlusher;
   friend class StoreOpener;
 
@@ -137,6 +145,8 @@ class ShardStore final : public ReadViewSource, private WalSink {
   void OnFailed(const absl::Status& status) override;
 
   void FailWrites(const absl::Status& status);
+  // Readers see the catalog's tables from now on.
+  void ShowTables();
 
   Memtable& memtable() const { return *view_->memtable; }
   std::shared_ptr<Memtable> NewMemtable() const;
@@ -161,6 +171,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
   std::shared_ptr<const ReadView> view_;
   std::unique_ptr<WalWriter> wal_;
   std::unique_ptr<StoreFlusher> flusher_;
+  std::unique_ptr<StoreCompactor> compactor_;
   size_t max_log_segments_ = 0;
 
   Sequence last_;  // of the newest write

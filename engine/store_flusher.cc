@@ -5,6 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/manifest_edit.h"
+#include "ioengine/engine/lsm/compaction.h"
+#include "ioengine/engine/lsm/compaction_picker.h"
+#include "ioengine/engine/lsm/retention.h"
 #include "ioengine/engine/shard_store.h"
 #include "ioengine/engine/table/table_builder.h"
 #include "ioengine/sched/canary.h"
@@ -21,20 +24,6 @@ constexpr std::chrono::milliseconds kRetry(100);
 constexpr uint64_t kRecordsPerYield = 64;
 
 }  // namespace
-
-TableRecord MakeTableRecord(const TableInfo& info, uint32_t tier, uint64_t run) {
-  TableRecord record;
-  record.identity = IdentityOf(info);
-  record.run = run;
-  record.tier = tier;
-  record.deletes = info.deletes;
-  record.key_bytes = info.key_bytes;
-  record.value_bytes = info.value_bytes;
-  record.largest_sequence = info.largest_sequence;
-  record.lower = LowerBound(info.smallest_key);
-  record.upper = UpperBound(info.largest_key);
-  return record;
-}
 
 StoreFlusher::StoreFlusher(ShardStore& store)
     : store_(store), scope_(store.shard_.executor(), {.detached = true}) {}
@@ -99,9 +88,7 @@ Task<> StoreFlusher::Stop() {
   work_.Set();
   progress_.Set();
   progress_.Reset();
-  // Where it waits to try again there is nothing to wait for.
-  if (!status_.ok()) scope_.Cancel();
-  co_await scope_.Join();
+  (co_await scope_.Join()).IgnoreError();
 }
 
 Task<> StoreFlusher::Run() {
@@ -136,6 +123,7 @@ Task<absl::Status> StoreFlusher::FlushOldest() {
   ManifestEdit edit;
   std::vector<std::shared_ptr<Table>> added;
   if (table != nullptr) {
+    flushed_bytes_ += table->record().identity.file_bytes;
     edit.added.push_back(table->record());
     added.push_back(std::move(table));
   }
@@ -157,9 +145,9 @@ Task<absl::Status> StoreFlusher::FlushOldest() {
   ++flushes_;
   auto view = std::make_shared<ReadView>(*store_.view_);
   view->frozen.pop_back();
-  view->version = store_.catalog_->version();
   store_.view_ = std::move(view);
-  store_.LetGoOfViews();
+  store_.ShowTables();
+  store_.compactor_->Wake();
   co_return absl::OkStatus();
 }
 
@@ -196,7 +184,7 @@ Task<absl::StatusOr<std::shared_ptr<Table>>> StoreFlusher::BuildTable(const Memt
   if (!info.ok()) co_return info.status();
   IOENGINE_CHECK(info->records == memtable->entries(), "a table lacks records of its memtable");
   co_return co_await store_.catalog_->OpenTable(
-      MakeTableRecord(*info, /*tier=*/0, store_.catalog_->NewRun()));
+      TableRecordOf(*info, store_.catalog_->NewRun(), kFlushTier));
 }
 
 // The edit is durable, so nothing before `release_` is replayed any more. What cannot be removed

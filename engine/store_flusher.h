@@ -11,11 +11,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/uuid.h"
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/version.h"
-#include "ioengine/engine/table/table_footer.h"
 #include "ioengine/engine/wal/wal_stream.h"
 #include "ioengine/sched/event.h"
 #include "ioengine/sched/task.h"
@@ -24,9 +22,6 @@
 namespace ioengine {
 
 class ShardStore;
-
-// What a manifest says of a table.
-TableRecord MakeTableRecord(const TableInfo& info, uint32_t tier, uint64_t run);
 
 // A memtable that is full gives its place to a new one, and goes on being read until a table has
 // what it holds:
@@ -72,6 +67,7 @@ class StoreFlusher {
 
   size_t frozen_bytes() const;
   uint64_t flushes() const { return flushes_; }
+  uint64_t flushed_bytes() const { return flushed_bytes_; }
   // Why the last attempt did not succeed.
   const absl::Status& status() const { return status_; }
 
@@ -95,6 +91,7 @@ class StoreFlusher {
   std::vector<std::string> replayed_segments_;
   WalStart release_;  // of the log: the front of what is needed
   uint64_t flushes_ = 0;
+  uint64_t flushed_bytes_ = 0;
   absl::Status status_;
   bool stopping_ = false;
   Event work_;

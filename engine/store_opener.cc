@@ -323,6 +323,8 @@ void StoreOpener::Start() {
   const StoreOptions& options = store_.options_;
   store_.max_log_segments_ = std::max<size_t>(2, options.max_log_bytes / options.wal.segment_bytes);
   store_.flusher_ = std::make_unique<StoreFlusher>(store_);
+  store_.compactor_ = std::make_unique<StoreCompactor>(store_);
+  store_.compactor_->Start();
   store_.flusher_->Start(std::move(replayed_), {kept_.begin(), kept_.end()});
 }
 

@@ -8,6 +8,7 @@ absl::Status StoreOptions::Validate() const {
         "StoreOptions::memtable_bytes is 0: nothing could be written");
   }
   if (absl::Status status = wal_read.Validate(); !status.ok()) return status;
+  if (absl::Status status = compaction.Validate(); !status.ok()) return status;
   return wal.Validate();
 }
 

@@ -9,8 +9,10 @@
 
 #include "absl/status/status.h"
 #include "ioengine/engine/format/uuid.h"
+#include "ioengine/engine/lsm/compaction_picker.h"
 #include "ioengine/engine/manifest/manifest.h"
 #include "ioengine/engine/table/block_cache.h"
+#include "ioengine/engine/table/block_source.h"
 #include "ioengine/engine/table/table_builder.h"
 #include "ioengine/engine/wal/segment_reader.h"
 #include "ioengine/engine/wal/wal_options.h"
@@ -41,6 +43,10 @@ struct StoreOptions {
                              .max_pinned_bytes = size_t{16} << 20};
   TableOptions table = {};
   ManifestOptions manifest = {};
+
+  CompactionPolicy compaction = {};
+  // Of each run that a compaction reads.
+  ReadAheadOptions compaction_reads = {};
 
   // How the log is read when the store is opened.
   WalReadOptions wal_read = {};

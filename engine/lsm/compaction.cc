@@ -122,6 +122,7 @@ Task<absl::Status> Compaction::Merge() {
     if (++records == kTurnRecords || bytes >= kTurnBytes) {
       records = bytes = 0;
       co_await Yield();
+      if (job_.stop != nullptr && *job_.stop) co_return absl::CancelledError("a compaction stops");
     }
     if (!merge.TryNext()) status = co_await merge.Next();
   }

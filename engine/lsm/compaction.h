@@ -58,6 +58,8 @@ struct CompactionJob {
   uint32_t tier = 0;
   // Gives each new table its name.
   std::function<Uuid()> new_uuid;
+  // When it becomes true the job ends, with Cancelled. May be null.
+  const bool* stop = nullptr;
   CompactionOptions options;
 };
 
@@ -86,7 +88,8 @@ TableRecord TableRecordOf(const TableInfo& table, uint64_t run, uint32_t tier);
 //
 // Shard: that of `io`.
 // Ownership: borrows `io`, `files` and `cache`; keeps the inputs until it is done.
-// Errors: DataLoss for a damaged input; Internal when the check fails; those of reads and writes.
+// Errors: DataLoss for a damaged input; Internal when the check fails; Cancelled, when it was to
+// stop; those of reads and writes.
 // The new files are removed then, if that can be done. A task that is destroyed leaves them; their
 // names are those that it was given.
 // Cost: reads and writes all of it once. Buffers of `read_ahead` for each run, those of a

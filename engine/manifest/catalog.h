@@ -70,6 +70,11 @@ class Catalog final : private Table::Owner {
   // Opens a table that is to be added. Errors: those of TableReader::Open.
   Task<absl::StatusOr<std::shared_ptr<Table>>> OpenTable(TableRecord record);
 
+  // The same for one that is open already.
+  std::shared_ptr<Table> AdoptTable(TableRecord record, std::unique_ptr<TableReader> reader) {
+    return MakeTable(std::move(record), std::move(reader), absl::OkStatus());
+  }
+
   // Makes the edit durable, and then version(), with `added`, those that it adds. The tables must
   // be durable with their names. Files of removed ones go with their last reader, in RemoveUnused.
   // Errors: those of Manifest::Append; a failure of the disk leaves the catalog failed.

@@ -44,6 +44,7 @@ TEST_F(SimTest, NothingIsLostInTenThousandCrashes) {
     sum.damage_found += result.damage_found;
     sum.clean_ends += result.clean_ends;
     sum.flushes += result.flushes;
+    sum.compactions += result.compactions;
   }
   // Else nothing was tried.
   EXPECT_GT(sum.acknowledged, kCrashes);
@@ -52,6 +53,7 @@ TEST_F(SimTest, NothingIsLostInTenThousandCrashes) {
   EXPECT_GT(sum.failed_logs, kCrashes / 500);
   EXPECT_GT(sum.damage_found, 0u);
   EXPECT_GT(sum.flushes, kCrashes / 10);
+  EXPECT_GT(sum.compactions, kCrashes / 100);
 }
 
 TEST_F(SimTest, OneSeedIsOneRun) {

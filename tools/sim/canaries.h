@@ -32,7 +32,11 @@ inline constexpr std::string_view kCanaries[] = {
     "flush-forgets-streams",         // ROOT forgets old streams before the table has their records
     "store-frozen-not-read",         // what is on its way to a table is not looked at
     "manifest-snapshot-not-synced",  // ROOT names a manifest that may lack its beginning
-    "catalog-reuses-names"           // of tables of an earlier life
+    "catalog-reuses-names",          // of tables of an earlier life
+    // Compaction.
+    "compaction-forgets-snapshots",   // what only a snapshot sees is dropped
+    "compaction-drops-any-delete",    // also one that hides something older
+    "compaction-removes-before-edit"  // its inputs, before the manifest has let go of them
 };
 
 }  // namespace ioengine::sim

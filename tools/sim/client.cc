@@ -139,7 +139,9 @@ class Client {
         if (!value.ok()) co_return value.status();
         world_.oracle.ReadAt(id, key, ViewOf(*value));
       }
-      co_await Sleep(std::chrono::microseconds(random().Below(300)));
+      // Now and then for so long that flushes and compactions come between.
+      const uint64_t most_us = random().OneIn(4) ? 30'000 : 300;
+      co_await Sleep(std::chrono::microseconds(random().Below(most_us)));
     }
     co_return absl::OkStatus();
   }
@@ -206,10 +208,12 @@ class Client {
   ShardStore& store_;
 };
 
-void CountFlushes(World& world, ShardStore& store) {
-  const uint64_t flushes = store.stats().flushes;
-  world.result.flushes += flushes - world.life_flushes;
-  world.life_flushes = flushes;
+void CountJobs(World& world, ShardStore& store) {
+  const StoreStats& stats = store.stats();
+  world.result.flushes += stats.flushes - world.life_flushes;
+  world.life_flushes = stats.flushes;
+  world.result.compactions += stats.compaction.jobs - world.life_compactions;
+  world.life_compactions = stats.compaction.jobs;
 }
 
 // Whether an open or a read may fail so.
@@ -228,7 +232,7 @@ Task<absl::Status> Work(World* world, ShardStore* store) {
     --world->life_operations;
     ++world->result.operations;
     absl::Status status = co_await client.Operate();
-    CountFlushes(*world, *store);
+    CountJobs(*world, *store);
     if (!status.ok()) co_return status;
     // Some wait for each other, so that the log has nothing to do now and then.
     if (world->simulation.random().OneIn(20)) {
@@ -256,6 +260,7 @@ Task<absl::Status> Live(Shard& shard, World* world) {
   auto store = co_await ShardStore::Open(shard, "/db", world->shape.store);
   if (!store.ok()) co_return Explains(*world, store.status()) ? absl::OkStatus() : store.status();
   world->life_flushes = 0;
+  world->life_compactions = 0;
   const auto contents = co_await ReadAll(world, store->get());
   if (!contents.ok()) {
     co_return Explains(*world, contents.status()) ? absl::OkStatus() : contents.status();

@@ -83,6 +83,7 @@ void Add(Totals& totals, const RunResult& result) {
   totals.sum.failed_logs += result.failed_logs;
   totals.sum.damage_found += result.damage_found;
   totals.sum.flushes += result.flushes;
+  totals.sum.compactions += result.compactions;
   totals.hash = totals.hash * 0x100'0000'01b3 ^ result.trace_hash;
   totals.operations = totals.sum.operations;
   totals.crashes = totals.sum.power_cuts + totals.sum.kills;
@@ -107,10 +108,10 @@ void PrintTotals(const Totals& totals, uint64_t seeds, double seconds) {
   const RunResult& sum = totals.sum;
   std::printf("%" PRIu64 " seeds, %" PRIu64 " operations, %" PRIu64 " writes acknowledged, %" PRIu64
               " power cuts, %" PRIu64 " kills, %" PRIu64 " clean ends, %" PRIu64
-              " failed logs, %" PRIu64 " times damage found, %" PRIu64
-              " flushes; nothing lost, %.0f operations/s\n",
+              " failed logs, %" PRIu64 " times damage found, %" PRIu64 " flushes, %" PRIu64
+              " compactions; nothing lost, %.0f operations/s\n",
               seeds, sum.operations, sum.acknowledged, sum.power_cuts, sum.kills, sum.clean_ends,
-              sum.failed_logs, sum.damage_found, sum.flushes,
+              sum.failed_logs, sum.damage_found, sum.flushes, sum.compactions,
               static_cast<double>(sum.operations) / (seconds > 0 ? seconds : 1));
   std::printf("trace hash %016" PRIx64 "\n", totals.hash);
 }

@@ -132,6 +132,11 @@ Shape ShapeOf(const RunOptions& options) {
   shape.store.manifest.segment_bytes = size_t{8192} << random.Below(5);
   shape.store.manifest.roll_bytes = size_t{4096} << random.Below(6);
   shape.store.manifest.sync = wal.sync;
+  shape.store.compaction.max_runs = 2 + random.Below(5);
+  shape.store.compaction.upper_percent = 10 + random.Below(100);
+  shape.store.compaction.target_file_bytes = uint64_t{4096} << random.Below(6);
+  shape.store.compaction.least_slices = 1 + random.Below(16);
+  shape.store.compaction_reads.buffer_bytes = size_t{4096} << random.Below(4);
   shape.keys = 1 + random.Below(random.OneIn(2) ? 8 : 60);
   shape.clients = 1 + random.Below(8);
   shape.most_value_bytes = size_t{1} << (3 + random.Below(13));
@@ -144,7 +149,7 @@ Shape ShapeOf(const RunOptions& options) {
   simulation.disk.names_in_order = random.OneIn(2);
   simulation.disk.flush_covers_device = random.OneIn(2);
   simulation.buffer_pool_bytes = size_t{4} << 20;
-  simulation.max_open_files = 4096;
+  simulation.max_open_files = 1024;
   simulation.trace_events = options.trace_events;
   return shape;
 }

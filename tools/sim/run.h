@@ -33,6 +33,7 @@ struct RunResult {
   uint64_t failed_logs = 0;   // lives in which a write or a sync of the log failed
   uint64_t damage_found = 0;  // opens and reads that said DataLoss after damage
   uint64_t flushes = 0;       // tables that were written
+  uint64_t compactions = 0;
 };
 
 // The same options give the same result.

@@ -43,7 +43,9 @@ struct World {
   bool hostile = false;          // this life has failing writes and syncs
   bool over = false;             // nothing more can be checked
   uint64_t life_operations = 0;  // that this life does before its clean end
-  uint64_t life_flushes = 0;     // that were counted
+  // Of this life, that were counted.
+  uint64_t life_flushes = 0;
+  uint64_t life_compactions = 0;
 };
 
 // One life of the database: opens it, checks what is there, and lets the clients work until the

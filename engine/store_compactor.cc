@@ -1,0 +1,173 @@
+#include "ioengine/engine/store_compactor.h"
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "ioengine/engine/format/manifest_edit.h"
+#include "ioengine/engine/shard_store.h"
+#include "ioengine/engine/table/table_iterator.h"
+#include "ioengine/sched/canary.h"
+#include "ioengine/sched/sleep.h"
+#include "ioengine/sched/yield.h"
+
+namespace ioengine {
+namespace {
+
+// After a job that failed.
+constexpr std::chrono::milliseconds kRetry(100);
+constexpr uint64_t kRecordsPerYield = 64;
+
+// DataLoss where the table has any.
+Task<absl::Status> ReadAll(std::shared_ptr<Table> table, ReadAheadOptions read_ahead) {
+  TableIteratorOptions options;
+  options.read_ahead = read_ahead;
+  TableIterator at(*table->reader(), std::move(options));
+  absl::Status status = co_await at.SeekToFirst();
+  for (uint64_t records = 1; status.ok() && at.Valid(); ++records) {
+    if (records % kRecordsPerYield == 0) co_await Yield();
+    if (!at.TryNext()) status = co_await at.Next();
+  }
+  co_return status;
+}
+
+}  // namespace
+
+StoreCompactor::StoreCompactor(ShardStore& store)
+    : store_(store),
+      picker_(store.options_.compaction),
+      scope_(store.shard_.executor(), {.detached = true}) {}
+
+void StoreCompactor::Start() {
+  scope_.Spawn(Run(Part::kFlushed));
+  scope_.Spawn(Run(Part::kDeep));
+}
+
+void StoreCompactor::Wake() {
+  for (Event& work : work_) work.Set();
+}
+
+Task<> StoreCompactor::Stop() {
+  stopping_ = true;
+  Wake();
+  settled_.Set();
+  (co_await scope_.Join()).IgnoreError();
+}
+
+uint64_t StoreCompactor::debt_bytes() const { return picker_.DebtBytes(*store_.view_->version); }
+
+std::optional<CompactionPick> StoreCompactor::Pick(Part part) {
+  if (stopping_ || !store_.failed_.ok()) return std::nullopt;
+  const Version& version = *store_.view_->version;
+  if (part == Part::kFlushed) return picker_.PickFlushed(version);
+  return picker_.PickDeep(version, [this] { return store_.catalog_->NewRun(); });
+}
+
+Task<> StoreCompactor::Run(Part part) {
+  Event& work = work_[static_cast<size_t>(part)];
+  while (!stopping_) {
+    std::optional<CompactionPick> pick = Pick(part);
+    if (!pick.has_value()) {
+      work.Reset();
+      settled_.Set();
+      settled_.Reset();
+      co_await work.Wait();
+      continue;
+    }
+    ++running_;
+    status_ = co_await Compact(*std::move(pick));
+    --running_;
+    // What one part has made may be the other's work.
+    Wake();
+    if (!status_.ok() && !stopping_) {
+      ++stats_.failed_jobs;
+      settled_.Set();
+      settled_.Reset();
+      co_await Sleep(kRetry);
+    }
+  }
+}
+
+Task<absl::Status> StoreCompactor::Settle() {
+  while (!stopping_ && store_.failed_.ok()) {
+    const bool is_idle =
+        running_ == 0 && !Pick(Part::kFlushed).has_value() && !Pick(Part::kDeep).has_value();
+    if (is_idle || (running_ == 0 && !status_.ok())) co_return status_;
+    co_await settled_.Wait();
+  }
+  co_return store_.failed_;
+}
+
+CompactionJob StoreCompactor::JobFor(const CompactionPick& pick, uint64_t run) {
+  const StoreOptions& options = store_.options_;
+  CompactionJob job;
+  job.runs = pick.runs;
+  // Later ones are newer than all that is in tables.
+  job.snapshots = store_.snapshots_.sequences();
+  job.is_bottom = pick.is_bottom;
+  job.run = run;
+  job.tier = pick.tier;
+  job.stop = &stopping_;
+  job.new_uuid = [this] { return store_.catalog_->NewUuid(); };
+  job.options.target_file_bytes = options.compaction.target_file_bytes;
+  job.options.least_file_bytes = 0;
+  job.options.cut_keys = pick.cut_keys;
+  job.options.table = options.table;
+  job.options.read_ahead = options.compaction_reads;
+  return job;
+}
+
+Task<absl::Status> StoreCompactor::Compact(CompactionPick pick) {
+  const uint64_t run = pick.run.has_value() ? *pick.run : store_.catalog_->NewRun();
+  auto result =
+      co_await RunCompaction(store_.shard_.io(), store_.files_, *store_.cache_, JobFor(pick, run));
+  if (absl::IsDataLoss(result.status())) co_await FindDamage(&pick);
+  if (!result.ok()) co_return result.status();
+  ++stats_.jobs;
+  stats_.read_bytes += result->input_bytes;
+  stats_.written_bytes += result->output_bytes;
+  stats_.dropped_records += result->dropped_records;
+  co_return co_await Install(&pick, *std::move(result));
+}
+
+Task<absl::Status> StoreCompactor::Install(const CompactionPick* pick, CompactionResult result) {
+  absl::Status status = co_await store_.files_.SyncDirectory();
+  if (!status.ok()) co_return status;
+  ManifestEdit edit;
+  std::vector<std::shared_ptr<Table>> added;
+  for (CompactionOutput& output : result.outputs) {
+    edit.added.push_back(output.record);
+    added.push_back(
+        store_.catalog_->AdoptTable(std::move(output.record), std::move(output.reader)));
+  }
+  for (const auto& tables : pick->runs) {
+    for (const std::shared_ptr<Table>& table : tables) {
+      edit.removed.push_back(table->record().identity.uuid);
+    }
+  }
+  if (IsCanary("compaction-removes-before-edit")) {
+    for (const Uuid& uuid : edit.removed) {
+      (co_await store_.files_.Remove(TableFileName(uuid))).IgnoreError();
+    }
+  }
+  status = co_await store_.catalog_->Change(std::move(edit), std::move(added));
+  if (!store_.catalog_->failed().ok()) store_.FailWrites(store_.catalog_->failed());
+  if (!status.ok()) co_return status;
+  store_.ShowTables();
+  status = co_await store_.catalog_->RollIfLong();
+  if (status.ok()) status = co_await store_.catalog_->RemoveUnused();
+  if (!store_.catalog_->failed().ok()) store_.FailWrites(store_.catalog_->failed());
+  // What could not be removed goes later.
+  co_return absl::OkStatus();
+}
+
+Task<> StoreCompactor::FindDamage(const CompactionPick* pick) {
+  for (const auto& tables : pick->runs) {
+    for (const std::shared_ptr<Table>& table : tables) {
+      const absl::Status status = co_await ReadAll(table, store_.options_.compaction_reads);
+      if (absl::IsDataLoss(status)) picker_.AddDamaged(table->record().identity.uuid);
+    }
+  }
+}
+
+}  // namespace ioengine

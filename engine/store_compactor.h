@@ -1,0 +1,86 @@
+// StoreCompactor: keeps the tables of a store few and its space small.
+#ifndef IOENGINE_ENGINE_STORE_COMPACTOR_H_
+#define IOENGINE_ENGINE_STORE_COMPACTOR_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "ioengine/engine/format/uuid.h"
+#include "ioengine/engine/lsm/compaction.h"
+#include "ioengine/engine/lsm/compaction_picker.h"
+#include "ioengine/engine/lsm/version.h"
+#include "ioengine/sched/event.h"
+#include "ioengine/sched/task.h"
+#include "ioengine/sched/task_scope.h"
+
+namespace ioengine {
+
+class ShardStore;
+
+struct CompactionStats {
+  uint64_t jobs = 0;
+  uint64_t failed_jobs = 0;
+  uint64_t read_bytes = 0;
+  uint64_t written_bytes = 0;
+  uint64_t dropped_records = 0;
+};
+
+// Two jobs at most run at one time, on tables of their own: one on what flushes made, and one on
+// what is below.
+//
+//   idle ──there is something to pick──► the new tables are durable, with their names ──► the
+//     ▲          manifest's edit is ──► readers see them ──► the old files go with their last
+//     reader └───────────────────────────────────────┘
+//
+// A job that fails has changed nothing, and is tried again later; damage in a table that it reads
+// takes that table, which is found by reading all of them, out of all later jobs. When writes have
+// failed no job begins any more.
+//
+// Shard: the store's.
+class StoreCompactor {
+ public:
+  explicit StoreCompactor(ShardStore& store);
+  StoreCompactor(const StoreCompactor&) = delete;
+  StoreCompactor& operator=(const StoreCompactor&) = delete;
+  ~StoreCompactor() { scope_.Cancel(); }
+
+  // Begins. The class of the task that calls it is that of the jobs.
+  void Start();
+  // There are other tables than before.
+  void Wake();
+  // Ends. A job that merges has changed nothing; one that installs what it made goes on to its end.
+  Task<> Stop();
+
+  // Waits until there is nothing to pick and no job runs. Errors: of the last job, if it failed.
+  Task<absl::Status> Settle();
+
+  const CompactionStats& stats() const { return stats_; }
+  uint64_t debt_bytes() const;
+
+ private:
+  enum class Part : uint8_t { kFlushed, kDeep };
+
+  Task<> Run(Part part);
+  std::optional<CompactionPick> Pick(Part part);
+  Task<absl::Status> Compact(CompactionPick pick);
+  CompactionJob JobFor(const CompactionPick& pick, uint64_t run);
+  Task<absl::Status> Install(const CompactionPick* pick, CompactionResult result);
+  Task<> FindDamage(const CompactionPick* pick);
+
+  ShardStore& store_;
+  CompactionPicker picker_;
+  CompactionStats stats_;
+  absl::Status status_;
+  size_t running_ = 0;  // jobs
+  bool stopping_ = false;
+  Event work_[2];
+  Event settled_;  // pulsed
+  TaskScope scope_;
+};
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_ENGINE_STORE_COMPACTOR_H_
