@@ -38,9 +38,9 @@ StoreCompactor::StoreCompactor(ShardStore& store)
       picker_(store.options_.compaction),
       scope_(store.shard_.executor(), {.detached = true}) {}
 
-void StoreCompactor::Start() {
-  scope_.Spawn(Run(Part::kFlushed));
-  scope_.Spawn(Run(Part::kDeep));
+void StoreCompactor::Start(ClassId class_id) {
+  scope_.Spawn(Run(Part::kFlushed), class_id);
+  scope_.Spawn(Run(Part::kDeep), class_id);
 }
 
 void StoreCompactor::Wake() {

@@ -47,8 +47,8 @@ class StoreCompactor {
   StoreCompactor& operator=(const StoreCompactor&) = delete;
   ~StoreCompactor() { scope_.Cancel(); }
 
-  // Begins. The class of the task that calls it is that of the jobs.
-  void Start();
+  // Begins, with jobs in that class.
+  void Start(ClassId class_id);
   // There are other tables than before.
   void Wake();
   // Ends. A job that merges has changed nothing; one that installs what it made goes on to its end.

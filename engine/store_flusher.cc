@@ -28,11 +28,12 @@ constexpr uint64_t kRecordsPerYield = 64;
 StoreFlusher::StoreFlusher(ShardStore& store)
     : store_(store), scope_(store.shard_.executor(), {.detached = true}) {}
 
-void StoreFlusher::Start(std::vector<uint64_t> replayed, std::vector<std::string> segments) {
+void StoreFlusher::Start(ClassId class_id, std::vector<uint64_t> replayed,
+                         std::vector<std::string> segments) {
   replayed_ = std::move(replayed);
   replayed_segments_ = std::move(segments);
   FreezeIfFull();
-  scope_.Spawn(Run());
+  scope_.Spawn(Run(), class_id);
 }
 
 void StoreFlusher::FreezeIfFull() {

@@ -45,9 +45,9 @@ class StoreFlusher {
   StoreFlusher& operator=(const StoreFlusher&) = delete;
   ~StoreFlusher() { scope_.Cancel(); }
 
-  // Begins. What was replayed from the log streams `replayed`, whose files are `segments`, is in
-  // the memtable. The class of the task that calls it is that of the flushes.
-  void Start(std::vector<uint64_t> replayed, std::vector<std::string> segments);
+  // Begins, with flushes in that class. What was replayed from the log streams `replayed`, whose
+  // files are `segments`, is in the memtable.
+  void Start(ClassId class_id, std::vector<uint64_t> replayed, std::vector<std::string> segments);
 
   // Freezes the store's memtable if it is large, or pins much of the log, and no other one is on
   // its way. Cost: a comparison.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/engine/background_class.h"
 #include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/format/coding.h"
 #include "ioengine/engine/format/wal_frame.h"
@@ -100,8 +101,7 @@ Task<absl::Status> StoreOpener::Run() {
   if (absl::Status status = co_await ReplayStreams(); !status.ok()) co_return status;
   if (absl::Status status = co_await BeginStream(); !status.ok()) co_return status;
   if (absl::Status status = co_await RemoveOrphans(); !status.ok()) co_return status;
-  Start();
-  co_return absl::OkStatus();
+  co_return Start();
 }
 
 Task<absl::Status> StoreOpener::ListFiles() {
@@ -319,13 +319,21 @@ Task<absl::Status> StoreOpener::RemoveOrphans() {
   co_return co_await store_.catalog_->RemoveOrphans();
 }
 
-void StoreOpener::Start() {
+absl::Status StoreOpener::Start() {
   const StoreOptions& options = store_.options_;
+  Executor& executor = store_.shard_.executor();
+  const absl::StatusOr<ClassId> flush =
+      BackgroundClass(executor, "store-flush", options.flush_shares);
+  if (!flush.ok()) return flush.status();
+  const absl::StatusOr<ClassId> compaction =
+      BackgroundClass(executor, "store-compaction", options.compaction_shares);
+  if (!compaction.ok()) return compaction.status();
   store_.max_log_segments_ = std::max<size_t>(2, options.max_log_bytes / options.wal.segment_bytes);
   store_.flusher_ = std::make_unique<StoreFlusher>(store_);
   store_.compactor_ = std::make_unique<StoreCompactor>(store_);
-  store_.compactor_->Start();
-  store_.flusher_->Start(std::move(replayed_), {kept_.begin(), kept_.end()});
+  store_.compactor_->Start(*compaction);
+  store_.flusher_->Start(*flush, std::move(replayed_), {kept_.begin(), kept_.end()});
+  return absl::OkStatus();
 }
 
 }  // namespace ioengine

@@ -44,6 +44,12 @@ struct StoreOptions {
   TableOptions table = {};
   ManifestOptions manifest = {};
 
+  // Of the CPU and of the disk, beside 100 of the class that a task has by itself. Flushes and
+  // compactions have classes of their own on each shard, of the background, so that their I/O gives
+  // way to that of reads and writes. 1 to 1000.
+  uint32_t flush_shares = 100;
+  uint32_t compaction_shares = 50;
+
   CompactionPolicy compaction = {};
   // Of each run that a compaction reads.
   ReadAheadOptions compaction_reads = {};
