@@ -68,6 +68,10 @@ bool ShardStore::HasMemoryFor(size_t batch_bytes) const {
 // is awaited.
 Task<absl::Status> ShardStore::Admit(const WriteBatch& batch) {
   const size_t batch_bytes = batch.operations().size();
+  if (!pacer_.is_free()) {
+    co_await pacer_.Pace(batch_bytes, memory_bytes());
+    if (absl::Status may = MayWrite(batch); !may.ok()) co_return may;
+  }
   for (;;) {
     if (!HasMemoryFor(batch_bytes)) {
       if (absl::Status room = co_await flusher_->MakeRoom(); !room.ok()) co_return room;
@@ -248,6 +252,7 @@ Task<absl::Status> ShardStore::Compact() {
 
 const StoreStats& ShardStore::stats() {
   stats_.memtable_bytes = memory_bytes();
+  stats_.paced_writes = pacer_.waits();
   stats_.flushes = flusher_->flushes();
   stats_.flushed_bytes = flusher_->flushed_bytes();
   stats_.compaction = compactor_->stats();

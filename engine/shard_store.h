@@ -32,6 +32,7 @@
 #include "ioengine/engine/wal/durability.h"
 #include "ioengine/engine/wal/wal_writer.h"
 #include "ioengine/engine/write_batch.h"
+#include "ioengine/engine/write_pacer.h"
 #include "ioengine/io/file_system.h"
 #include "ioengine/sched/event.h"
 #include "ioengine/sched/task.h"
@@ -48,6 +49,7 @@ struct StoreStats {
   uint64_t failed_writes = 0;  // their outcome is not known, or they were refused
   uint64_t reads = 0;          // keys
   uint64_t recovered_records = 0;
+  uint64_t paced_writes = 0;  // had to wait for flushes and compactions
   uint64_t flushes = 0;
   uint64_t flushed_bytes = 0;  // of tables
   CompactionStats compaction;
@@ -139,7 +141,10 @@ class ShardStore final : public ReadViewSource, private WalSink {
   };
 
   ShardStore(Shard& shard, StoreOptions options, FileSystem files)
-      : shard_(shard), options_(std::move(options)), files_(std::move(files)) {}
+      : shard_(shard),
+        options_(std::move(options)),
+        files_(std::move(files)),
+        pacer_(options_.memtable_bytes) {}
 
   void OnReached(Durability level, uint64_t record) override;
   void OnFailed(const absl::Status& status) override;
@@ -170,6 +175,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
   std::unique_ptr<Catalog> catalog_;
   std::shared_ptr<const ReadView> view_;
   std::unique_ptr<WalWriter> wal_;
+  WritePacer pacer_;
   std::unique_ptr<StoreFlusher> flusher_;
   std::unique_ptr<StoreCompactor> compactor_;
   size_t max_log_segments_ = 0;

@@ -44,17 +44,22 @@ void StoreCompactor::Start(ClassId class_id) {
 }
 
 void StoreCompactor::Wake() {
+  ShowDebt();
   for (Event& work : work_) work.Set();
 }
 
 Task<> StoreCompactor::Stop() {
   stopping_ = true;
-  Wake();
+  Wake();  // and nobody waits for what is not done any more
   settled_.Set();
   (co_await scope_.Join()).IgnoreError();
 }
 
-uint64_t StoreCompactor::debt_bytes() const { return picker_.DebtBytes(*store_.view_->version); }
+// Where jobs fail nobody is to wait for them.
+void StoreCompactor::ShowDebt() {
+  const bool is_paid = status_.ok() && store_.failed_.ok() && !stopping_;
+  store_.pacer_.SetDebt(is_paid ? picker_.DebtBytes(*store_.view_->version) : 0);
+}
 
 std::optional<CompactionPick> StoreCompactor::Pick(Part part) {
   if (stopping_ || !store_.failed_.ok()) return std::nullopt;
@@ -77,6 +82,7 @@ Task<> StoreCompactor::Run(Part part) {
     ++running_;
     status_ = co_await Compact(*std::move(pick));
     --running_;
+    ShowDebt();
     // What one part has made may be the other's work.
     Wake();
     if (!status_.ok() && !stopping_) {
@@ -108,6 +114,7 @@ CompactionJob StoreCompactor::JobFor(const CompactionPick& pick, uint64_t run) {
   job.run = run;
   job.tier = pick.tier;
   job.stop = &stopping_;
+  job.on_progress = [this](uint64_t bytes) { store_.pacer_.OnCompacted(bytes); };
   job.new_uuid = [this] { return store_.catalog_->NewUuid(); };
   job.options.target_file_bytes = options.compaction.target_file_bytes;
   job.options.least_file_bytes = 0;

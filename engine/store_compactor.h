@@ -58,11 +58,11 @@ class StoreCompactor {
   Task<absl::Status> Settle();
 
   const CompactionStats& stats() const { return stats_; }
-  uint64_t debt_bytes() const;
 
  private:
   enum class Part : uint8_t { kFlushed, kDeep };
 
+  void ShowDebt();
   Task<> Run(Part part);
   std::optional<CompactionPick> Pick(Part part);
   Task<absl::Status> Compact(CompactionPick pick);

@@ -13,6 +13,7 @@
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/check.h"
 #include "ioengine/sched/sleep.h"
+#include "ioengine/sched/timeout.h"
 #include "ioengine/sched/yield.h"
 
 namespace ioengine {
@@ -100,6 +101,7 @@ Task<> StoreFlusher::Run() {
       continue;
     }
     status_ = co_await FlushOldest();
+    store_.pacer_.EndFlush();
     if (status_.ok()) FreezeIfFull();
     if (!store_.catalog_->failed().ok()) store_.FailWrites(store_.catalog_->failed());
     progress_.Set();
@@ -113,7 +115,7 @@ Task<> StoreFlusher::Run() {
 Task<absl::Status> StoreFlusher::FlushOldest() {
   const std::shared_ptr<Memtable> memtable = frozen_.front().memtable;
   uint64_t last_record = frozen_.front().last_record;
-  absl::Status status = co_await store_.wal_->Reached(last_record, Durability::kDurable);
+  absl::Status status = co_await MakeLogDurable(last_record);
   if (!status.ok()) co_return status;
   IOENGINE_CHECK(memtable->staged() == 0, "a write is durable and was not published");
   std::shared_ptr<Table> table;
@@ -152,10 +154,24 @@ Task<absl::Status> StoreFlusher::FlushOldest() {
   co_return absl::OkStatus();
 }
 
+// Errors: ResourceExhausted where the log waits for space: who waits for memory has to know.
+Task<absl::Status> StoreFlusher::MakeLogDurable(uint64_t record) {
+  for (;;) {
+    absl::Status status = co_await Timeout(kRetry, ReachDurable(record));
+    if (!absl::IsDeadlineExceeded(status)) co_return status;
+    if (!store_.wal_->space_status().ok()) co_return store_.wal_->space_status();
+  }
+}
+
+Task<absl::Status> StoreFlusher::ReachDurable(uint64_t record) {
+  co_return co_await store_.wal_->Reached(record, Durability::kDurable);
+}
+
 // Durable with its name when this is done, and read back.
 Task<absl::Status> StoreFlusher::WriteTable(const Memtable* memtable,
                                             std::shared_ptr<Table>* table) {
   const Uuid uuid = store_.catalog_->NewUuid();
+  store_.pacer_.BeginFlush(memtable->used_bytes());
   auto built = co_await BuildTable(memtable, uuid);
   absl::Status status = built.status();
   if (status.ok() && !IsCanary("flush-table-name-not-synced")) {

@@ -79,6 +79,8 @@ class StoreFlusher {
 
   Task<> Run();
   Task<absl::Status> FlushOldest();
+  Task<absl::Status> MakeLogDurable(uint64_t record);
+  Task<absl::Status> ReachDurable(uint64_t record);
   Task<absl::Status> WriteTable(const Memtable* memtable, std::shared_ptr<Table>* table);
   Task<absl::StatusOr<std::shared_ptr<Table>>> BuildTable(const Memtable* memtable, Uuid uuid);
   Task<> CleanUp();

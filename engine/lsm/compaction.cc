@@ -120,6 +120,7 @@ Task<absl::Status> Compaction::Merge() {
       if (!status.ok()) break;
     }
     if (++records == kTurnRecords || bytes >= kTurnBytes) {
+      if (job_.on_progress) job_.on_progress(bytes);
       records = bytes = 0;
       co_await Yield();
       if (job_.stop != nullptr && *job_.stop) co_return absl::CancelledError("a compaction stops");

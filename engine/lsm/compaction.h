@@ -60,6 +60,8 @@ struct CompactionJob {
   std::function<Uuid()> new_uuid;
   // When it becomes true the job ends, with Cancelled. May be null.
   const bool* stop = nullptr;
+  // Told of keys and values that were read, now and then. May be empty.
+  std::function<void(uint64_t bytes)> on_progress;
   CompactionOptions options;
 };
 

@@ -133,6 +133,9 @@ class WalWriter {
   // Segments that are not released.
   size_t live_segments() const { return live_.size(); }
 
+  // Why there is no next segment to go on in; ok where there is one, or will be.
+  const absl::Status& space_status() const { return no_space_; }
+
   bool poisoned() const { return !poison_.ok(); }
   const WalStats& stats() const { return stats_; }
   const WalStream& stream() const { return stream_; }
