@@ -55,7 +55,8 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
 absl::Status ShardStore::MayWrite(const WriteBatch& batch) const {
   if (!batch.status().ok()) return batch.status();
   if (closing_) return absl::UnavailableError("the store is closing");
-  return failed_;
+  if (!failed_.ok()) return failed_;
+  return space_.status();
 }
 
 bool ShardStore::HasMemoryFor(size_t batch_bytes) const {

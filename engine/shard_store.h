@@ -24,6 +24,7 @@
 #include "ioengine/engine/manifest/catalog.h"
 #include "ioengine/engine/shard.h"
 #include "ioengine/engine/snapshot.h"
+#include "ioengine/engine/space_guard.h"
 #include "ioengine/engine/store_compactor.h"
 #include "ioengine/engine/store_flusher.h"
 #include "ioengine/engine/store_iterator.h"
@@ -144,7 +145,13 @@ class ShardStore final : public ReadViewSource, private WalSink {
       : shard_(shard),
         options_(std::move(options)),
         files_(std::move(files)),
+        space_(shard.io(), files_, options_.ballast_bytes),
         pacer_(options_.memtable_bytes) {}
+
+  static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> OpenOnce(Shard& shard,
+                                                                    std::string directory,
+                                                                    StoreOptions options,
+                                                                    bool* gave_way);
 
   void OnReached(Durability level, uint64_t record) override;
   void OnFailed(const absl::Status& status) override;
@@ -175,6 +182,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
   std::unique_ptr<Catalog> catalog_;
   std::shared_ptr<const ReadView> view_;
   std::unique_ptr<WalWriter> wal_;
+  SpaceGuard space_;
   WritePacer pacer_;
   std::unique_ptr<StoreFlusher> flusher_;
   std::unique_ptr<StoreCompactor> compactor_;

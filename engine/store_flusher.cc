@@ -101,6 +101,10 @@ Task<> StoreFlusher::Run() {
       continue;
     }
     status_ = co_await FlushOldest();
+    if (absl::IsResourceExhausted(status_)) {
+      const bool has_space = co_await store_.space_.GiveWay();
+      if (has_space) continue;
+    }
     store_.pacer_.EndFlush();
     if (status_.ok()) FreezeIfFull();
     if (!store_.catalog_->failed().ok()) store_.FailWrites(store_.catalog_->failed());

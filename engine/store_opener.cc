@@ -67,6 +67,17 @@ Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(Shard& shard,
   if (directory.empty()) {
     co_return absl::InvalidArgumentError("the name of the database's directory is empty");
   }
+  bool gave_way = false;
+  auto opened = co_await OpenOnce(shard, directory, options, &gave_way);
+  if (opened.ok() || !gave_way) co_return opened;
+  co_return co_await OpenOnce(shard, directory, options, &gave_way);
+}
+
+// `gave_way`: there was no space, and there is some now.
+Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::OpenOnce(Shard& shard,
+                                                                       std::string directory,
+                                                                       StoreOptions options,
+                                                                       bool* gave_way) {
   const FileSystemOptions how = {.create = options.create_if_missing};
   absl::StatusOr<FileSystem> files = co_await FileSystem::Open(shard.io(), directory, how);
   if (!files.ok()) co_return files.status();
@@ -74,8 +85,11 @@ Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(Shard& shard,
   StoreOpener opener(*store);
   absl::Status opened = co_await opener.Run();
   if (opened.ok()) co_return store;
-  if (store->wal_ != nullptr) co_await store->wal_->Close();
-  if (store->catalog_ != nullptr) co_await store->catalog_->Close();
+  if (store->wal_ != nullptr) (co_await store->wal_->Close()).IgnoreError();
+  if (store->catalog_ != nullptr) (co_await store->catalog_->Close()).IgnoreError();
+  if (absl::IsResourceExhausted(opened)) {
+    *gave_way = (co_await store->files_.Remove(SpaceGuard::kName)).ok();
+  }
   co_return opened;
 }
 
@@ -101,7 +115,7 @@ Task<absl::Status> StoreOpener::Run() {
   if (absl::Status status = co_await ReplayStreams(); !status.ok()) co_return status;
   if (absl::Status status = co_await BeginStream(); !status.ok()) co_return status;
   if (absl::Status status = co_await RemoveOrphans(); !status.ok()) co_return status;
-  co_return Start();
+  co_return co_await Start();
 }
 
 Task<absl::Status> StoreOpener::ListFiles() {
@@ -319,21 +333,21 @@ Task<absl::Status> StoreOpener::RemoveOrphans() {
   co_return co_await store_.catalog_->RemoveOrphans();
 }
 
-absl::Status StoreOpener::Start() {
+Task<absl::Status> StoreOpener::Start() {
   const StoreOptions& options = store_.options_;
   Executor& executor = store_.shard_.executor();
   const absl::StatusOr<ClassId> flush =
       BackgroundClass(executor, "store-flush", options.flush_shares);
-  if (!flush.ok()) return flush.status();
+  if (!flush.ok()) co_return flush.status();
   const absl::StatusOr<ClassId> compaction =
       BackgroundClass(executor, "store-compaction", options.compaction_shares);
-  if (!compaction.ok()) return compaction.status();
+  if (!compaction.ok()) co_return compaction.status();
   store_.max_log_segments_ = std::max<size_t>(2, options.max_log_bytes / options.wal.segment_bytes);
   store_.flusher_ = std::make_unique<StoreFlusher>(store_);
   store_.compactor_ = std::make_unique<StoreCompactor>(store_);
   store_.compactor_->Start(*compaction);
   store_.flusher_->Start(*flush, std::move(replayed_), {kept_.begin(), kept_.end()});
-  return absl::OkStatus();
+  co_return co_await store_.space_.Start(*flush);
 }
 
 }  // namespace ioengine

@@ -57,7 +57,7 @@ class StoreOpener {
   Task<absl::StatusOr<bool>> ReplayStream(RootStream* stream, WalVisitor* replay);
   Task<absl::Status> BeginStream();
   Task<absl::Status> RemoveOrphans();
-  absl::Status Start();
+  Task<absl::Status> Start();
   WalStream IdentityOf(const RootStream& stream) const;
 
   ShardStore& store_;

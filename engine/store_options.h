@@ -38,6 +38,10 @@ struct StoreOptions {
   // Of the log, at most, before what is in memory goes to a table however little it is. Bytes.
   uint64_t max_log_bytes = uint64_t{1} << 30;
 
+  // Of the disk that is held back for when it is full: then flushes use it, and writes are refused.
+  // At least two of the log's segments, so that such a database can be opened. 0: none.
+  uint64_t ballast_bytes = uint64_t{128} << 20;
+
   // Of tables in memory; taken from the shard's DmaBuffers as it is needed.
   BlockCacheOptions cache = {.capacity_bytes = size_t{32} << 20,
                              .max_pinned_bytes = size_t{16} << 20};

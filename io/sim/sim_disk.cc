@@ -310,6 +310,15 @@ std::optional<std::string> SimDisk::Contents(std::string_view path) const {
   return content;
 }
 
+void SimDisk::SetCapacity(uint64_t capacity_bytes) {
+  volume_->space.capacity_pages = capacity_bytes / kSimPageBytes;
+}
+
+uint64_t SimDisk::free_bytes() const {
+  const uint64_t capacity_bytes = volume_->space.capacity_pages * kSimPageBytes;
+  return capacity_bytes - std::min(capacity_bytes, used_bytes());
+}
+
 std::vector<std::string> SimDisk::Names(std::string_view directory) const {
   std::vector<std::string> all;
   const SimNames::Place place = names_->Find(names_->root(), directory);

@@ -126,8 +126,11 @@ class SimDisk {
   // Damage. False: there is no such file.
   bool FlipBit(std::string_view path, uint64_t offset_bytes, unsigned bit);
 
+  // From now on; what is there stays, also if it is more.
+  void SetCapacity(uint64_t capacity_bytes);
+
   uint64_t used_bytes() const { return volume_->space.used_pages * kSimPageBytes; }
-  uint64_t free_bytes() const { return options_.capacity_bytes - used_bytes(); }
+  uint64_t free_bytes() const;
   size_t open_files() const { return descriptors_.size(); }
 
  private:

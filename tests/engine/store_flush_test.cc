@@ -253,6 +253,51 @@ TEST_F(StoreFlushTest, AFullDiskRefusesWritesServesReadsAndGoesOn) {
             absl::OkStatus());
 }
 
+// Somebody else takes all space but a little.
+void FillDisk() {
+  SimDisk& disk = test_simulation->disk();
+  disk.SetCapacity(disk.used_bytes() + (size_t{8} << 10));
+}
+void EmptyDisk() { test_simulation->disk().SetCapacity(SimDiskOptions().capacity_bytes); }
+
+TEST_F(StoreFlushTest, TheBallastTakesWhatIsInMemoryToATable) {
+  ASSERT_EQ(Run([](ShardStore& store) -> Task<absl::Status> {
+              absl::Status status = co_await PutSome(store, 0, 100, "one");
+              if (!status.ok()) co_return status;
+              FillDisk();
+              status = co_await store.Flush();
+              if (!status.ok()) co_return status;
+              EXPECT_EQ(store.stats().flushes, 1u);
+              const auto refused = co_await store.Put("k", "v");
+              EXPECT_TRUE(absl::IsResourceExhausted(refused.status())) << refused.status();
+              EXPECT_TRUE(absl::StrContains(refused.status().message(), "ballast_bytes"));
+              status = co_await ExpectSome(store, 0, 100, "one");
+              if (!status.ok()) co_return status;
+              EmptyDisk();
+              co_await Sleep(std::chrono::seconds(2));
+              status = co_await PutSome(store, 100, 200, "two");
+              if (status.ok()) status = co_await ExpectSome(store, 100, 200, "two");
+              co_return status;
+            }),
+            absl::OkStatus());
+  EXPECT_EQ(Files("BALLAST").size(), 1u);
+}
+
+TEST_F(StoreFlushTest, AFullDiskCanBeOpenedAndRead) {
+  ASSERT_EQ(Run([](ShardStore& store) { return PutSome(store, 0, 100, "one"); }), absl::OkStatus());
+  FillDisk();
+  ASSERT_EQ(Run([](ShardStore& store) -> Task<absl::Status> {
+              absl::Status status = co_await ExpectSome(store, 0, 100, "one");
+              const auto refused = co_await store.Put("k", "v");
+              EXPECT_TRUE(absl::IsResourceExhausted(refused.status())) << refused.status();
+              EmptyDisk();
+              co_await Sleep(std::chrono::seconds(2));
+              if (status.ok()) status = co_await PutSome(store, 0, 10, "two");
+              co_return status;
+            }),
+            absl::OkStatus());
+}
+
 TEST_F(StoreFlushTest, AManifestThatCannotBeWrittenEndsWritingAndNotReading) {
   ASSERT_EQ(Run([](ShardStore& store) { return PutSome(store, 0, 100, "one"); }), absl::OkStatus());
   const SimulationResult result = RunResult([](ShardStore& store) -> Task<absl::Status> {

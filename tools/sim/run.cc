@@ -25,6 +25,7 @@ void ChooseFaults(World& world) {
   Random& random = world.simulation.random();
   faults.Clear();
   world.hostile = false;
+  world.simulation.disk().SetCapacity(SimDiskOptions().capacity_bytes);
   if (!world.options.faults) return;
   SimFaultRates rates;
   if (random.OneIn(2)) {
@@ -34,6 +35,12 @@ void ChooseFaults(World& world) {
     rates[SimFault::kSlow] = 5'000;
   }
   faults.SetRates(rates);
+  if (random.OneIn(10)) {
+    // Somebody else fills the disk.
+    world.simulation.disk().SetCapacity(world.simulation.disk().used_bytes() +
+                                        random.Below(uint64_t{1} << 20));
+    world.hostile = true;
+  }
   if (!random.OneIn(4)) return;
   static constexpr SimFault kHostile[] = {SimFault::kError, SimFault::kSyncDropsData,
                                           SimFault::kSyncKeepsData, SimFault::kNoSpace,
@@ -132,6 +139,7 @@ Shape ShapeOf(const RunOptions& options) {
   shape.store.manifest.segment_bytes = size_t{8192} << random.Below(5);
   shape.store.manifest.roll_bytes = size_t{4096} << random.Below(6);
   shape.store.manifest.sync = wal.sync;
+  shape.store.ballast_bytes = random.OneIn(4) ? 0 : 2 * wal.segment_bytes + (size_t{64} << 10);
   shape.store.compaction.max_runs = 2 + random.Below(5);
   shape.store.compaction.upper_percent = 10 + random.Below(100);
   shape.store.compaction.target_file_bytes = uint64_t{4096} << random.Below(6);
