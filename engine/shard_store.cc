@@ -56,7 +56,9 @@ absl::Status ShardStore::MayWrite(const WriteBatch& batch) const {
   if (!batch.status().ok()) return batch.status();
   if (closing_) return absl::UnavailableError("the store is closing");
   if (!failed_.ok()) return failed_;
-  return space_.status();
+  // Here already, so that it does not wait for memory first, and have what is there flushed.
+  absl::Status size = wal_->CheckSize(kBatchHeadBytes + batch.operations().size());
+  return size.ok() ? space_.status() : size;
 }
 
 bool ShardStore::HasMemoryFor(size_t batch_bytes) const {

@@ -78,15 +78,18 @@ bool WalWriter::HasRoom(size_t record_bytes) const {
 }
 
 // Why a record so large is not to be appended now; OK when it may be, or may wait.
+absl::Status WalWriter::CheckSize(size_t record_bytes) const {
+  if (record_bytes <= max_record_bytes()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("a record of the log, which is a batch of changes with its head, has ",
+                   record_bytes, " bytes, and may have ", max_record_bytes(),
+                   ": WalOptions::max_pending_bytes is ", options_.max_pending_bytes));
+}
+
 absl::Status WalWriter::Refusal(size_t record_bytes) const {
   if (!poison_.ok()) return poison_;
   if (closing_) return absl::UnavailableError("the log is closing");
-  if (record_bytes > max_record_bytes()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a record of the log, which is a batch of changes with its head, has ",
-                     record_bytes, " bytes, and may have ", max_record_bytes(),
-                     ": WalOptions::max_pending_bytes is ", options_.max_pending_bytes));
-  }
+  if (absl::Status fits = CheckSize(record_bytes); !fits.ok()) return fits;
   if (no_space_.ok() || next_ != nullptr) return absl::OkStatus();
   const size_t left_bytes = options_.segment_bytes - current_->used_bytes;
   const size_t needed_bytes = WalFrameBytes(pending_.fragment_bytes() + granted_bytes_ +

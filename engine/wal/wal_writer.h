@@ -95,6 +95,8 @@ class WalWriter {
   AdmitAwaiter Admit(size_t record_bytes);
   // WalOptions::max_pending_bytes, less the 4 bytes of its size.
   size_t max_record_bytes() const { return pending_.capacity_bytes() - PendingRecords::kHeadBytes; }
+  // InvalidArgument above that, naming the option.
+  absl::Status CheckSize(size_t record_bytes) const;
 
   // After Admit, without a suspension between: copies the record, which is both parts in a row.
   // Gives its number; they are dense, from 1. Never fails. Cost: a copy.

@@ -259,6 +259,25 @@ TEST_F(ShardStoreTest, ABatchHasTheSizeOfARecordAtMost) {
   EXPECT_EQ(status, absl::OkStatus());
 }
 
+TEST_F(ShardStoreTest, ABatchThatIsTooLargeIsRefusedBeforeItWaitsForMemory) {
+  StoreOptions options = SmallStore();
+  options.memtable_bytes = size_t{256} << 10;
+  const absl::Status status = Run(
+      [](ShardStore& store) -> Task<absl::Status> {
+        const std::string value(50'000, 'v');
+        auto written = co_await store.Put("small", value);
+        if (!written.ok()) co_return written.status();
+        const std::string large(SmallStore().wal.max_pending_bytes, 'v');
+        written = co_await store.Put("large", large);
+        EXPECT_TRUE(absl::IsInvalidArgument(written.status())) << written.status();
+        EXPECT_EQ(store.stats().flushes, 0u);
+        EXPECT_EQ(store.stats().failed_writes, 1u);
+        co_return Expect(co_await store.Get("small"), value);
+      },
+      options);
+  EXPECT_EQ(status, absl::OkStatus());
+}
+
 Task<absl::Status> OpenTwice(Shard& shard) {
   auto first = co_await ShardStore::Open(shard, "/db", SmallStore());
   if (!first.ok()) co_return first.status();
