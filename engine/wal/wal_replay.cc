@@ -36,6 +36,8 @@ Task<absl::Status> WalReplay::ListSegments() {
   for (DirectoryEntry& entry : *entries) {
     const std::optional<WalSegmentId> id = ParseWalSegmentName(entry.name);
     if (!id.has_value() || id->stream != stream_.stream || id->kind != stream_.kind) continue;
+    // Not the log's, whatever it is called.
+    if (entry.kind == FileKind::kDirectory) continue;
     if (id->segment >= first_segment_) present_.push_back(id->segment);
     end_.segments.push_back(std::move(entry.name));
   }

@@ -112,6 +112,15 @@ TEST_F(WalCutSegmentTest, TheNextOneMayBeUnfinished) {
   }
 }
 
+// Somebody else's, of the same name.
+TEST_F(WalCutSegmentTest, ADirectoryIsNoSegment) {
+  Log log;
+  log.lab.simulation.disk().MakeDirectories(log.lab.PathOf(log.segments + 5));
+  const SimulationResult result = log.lab.Read();
+  EXPECT_TRUE(result.ok()) << result.message;
+  EXPECT_EQ(log.lab.end.seal.record, 20u);
+}
+
 // Its first frame is torn, so that there is none; but it was written.
 TEST_F(WalCutSegmentTest, OneWithATornFrameWasInUse) {
   Log log;
