@@ -7,8 +7,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/engine/format/manifest_edit.h"
+#include "ioengine/engine/table/block_format.h"
 #include "ioengine/engine/wal/wal_stream.h"
 #include "ioengine/tools/inspect/report.h"
+#include "ioengine/tools/inspect/table_scan.h"
 
 namespace ioengine::inspect {
 namespace {
@@ -20,23 +23,36 @@ bool HasSlot(const std::vector<SlotReport>& slots) {
   return false;
 }
 
+// Its first block says nothing of whose it is, but that it is one.
+bool HasBlock(const TableScan& scan) {
+  return scan.footer.ok() ||
+         (!scan.blocks.empty() && scan.blocks.front().handle.offset_bytes == 0) ||
+         (scan.file.size() >= kBlockPageBytes && LoadBlockHeader(scan.file).magic == kBlockMagic);
+}
+
 }  // namespace
 
-absl::StatusOr<std::variant<std::vector<SlotReport>, SegmentReport>> InspectFile(
+absl::StatusOr<std::variant<std::vector<SlotReport>, SegmentReport, TableScan>> InspectFile(
     const std::string& path) {
   absl::StatusOr<SegmentReport> segment = InspectSegment(path);
   if (!segment.ok()) return segment.status();
   absl::StatusOr<std::vector<SlotReport>> slots = InspectRoot(path);
   if (!slots.ok()) return slots.status();
-  // In this order: a value that stands in a frame may look like a slot.
+  absl::StatusOr<TableScan> table = InspectTable(path);
+  if (!table.ok()) return table.status();
+  // In this order: a value that stands in a frame or in a table may look like a slot.
   if (!segment->frames.empty()) return *std::move(segment);
+  if (HasBlock(*table)) return *std::move(table);
   if (HasSlot(*slots)) return *std::move(slots);
   if (!segment->later_frames.empty()) return *std::move(segment);
+  if (!table->blocks.empty()) return *std::move(table);
   const std::string name = std::filesystem::path(path).filename().string();
   if (name == "ROOT") return *std::move(slots);
   if (ParseWalSegmentName(name).has_value()) return *std::move(segment);
+  if (ParseTableFileName(name).has_value()) return *std::move(table);
   return absl::InvalidArgumentError(
-      absl::StrCat(path, " has neither a slot of ROOT nor a frame of a log, nor a name of those"));
+      absl::StrCat(path, " has neither a slot of ROOT, nor a frame of a log or a manifest, nor a ",
+                   "block of a table, nor a name of those"));
 }
 
 }  // namespace ioengine::inspect

@@ -12,18 +12,21 @@
 #include "ioengine/tools/inspect/print.h"
 #include "ioengine/tools/inspect/report.h"
 #include "ioengine/tools/inspect/salvage.h"
+#include "ioengine/tools/inspect/table_scan.h"
 
 namespace ioengine::inspect {
 namespace {
 
 constexpr char kHelp[] =
-    "usage: ioengine-inspect dump FILE       what ROOT or a segment of the log holds\n"
+    "usage: ioengine-inspect dump FILE       what ROOT, a segment of a log or a manifest, or a\n"
+    "                                         table holds; of a table with --records those too\n"
     "       ioengine-inspect stats DIRECTORY  what a database consists of, in numbers\n"
     "       ioengine-inspect verify DIRECTORY whether its files hold together; status 1 if not\n"
     "       ioengine-inspect salvage DIRECTORY NEW_DIRECTORY\n"
     "                                         what is left of a damaged database, in a new one\n"
-    "Reads and changes nothing there, and prints neither keys nor values. Look at a database that\n"
-    "is not open: of one that is, half a change may be seen.\n"
+    "Reads and changes nothing there, and prints no values, and of keys the begins of those that\n"
+    "bound something. Look at a database that is not open: of one that is, half a change may be\n"
+    "seen.\n"
     "Exit status: 0; 1, verify has found damage with which it does not open; 2, it could not be\n"
     "done: there is no such file or database, it cannot be read, or the command is wrong.\n\n";
 
@@ -35,11 +38,17 @@ int Fail(const absl::Status& status) {
   return kCouldNot;
 }
 
-absl::StatusOr<std::string> Dump(const std::string& path, bool json) {
+absl::StatusOr<std::string> Dump(const std::string& path, bool json, bool with_records) {
   const auto file = InspectFile(path);
   if (!file.ok()) return file.status();
-  return std::visit([&](const auto& report) { return json ? DumpJson(report) : DumpText(report); },
-                    *file);
+  if (const auto* const table = std::get_if<TableScan>(&*file)) {
+    return json ? DumpJson(*table, with_records) : DumpText(*table, with_records);
+  }
+  if (const auto* const segment = std::get_if<SegmentReport>(&*file)) {
+    return json ? DumpJson(*segment) : DumpText(*segment);
+  }
+  const auto& slots = std::get<std::vector<SlotReport>>(*file);
+  return json ? DumpJson(slots) : DumpText(slots);
 }
 
 int RunSalvage(const std::string& directory, const std::string& target) {
@@ -55,8 +64,10 @@ int RunSalvage(const std::string& directory, const std::string& target) {
 
 int Main(int argc, char** argv) {
   bool json = false;
+  bool with_records = false;
   bench::FlagSet flags;
   flags.AddSwitch("json", "print JSON", &json);
+  flags.AddSwitch("records", "dump: of a table, all records", &with_records);
   const absl::StatusOr<std::vector<std::string>> words = flags.Parse(argc, argv);
   if (!words.ok()) return Fail(words.status());
   if (flags.help_wanted()) {
@@ -72,7 +83,7 @@ int Main(int argc, char** argv) {
   const std::string& command = words->front();
   const std::string& path = words->back();
   if (command == "dump") {
-    const absl::StatusOr<std::string> text = Dump(path, json);
+    const absl::StatusOr<std::string> text = Dump(path, json, with_records);
     if (!text.ok()) return Fail(text.status());
     std::fputs(text->c_str(), stdout);
     return 0;

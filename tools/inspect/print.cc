@@ -1,18 +1,10 @@
 #include "ioengine/tools/inspect/print.h"
 
-#include <cstdint>
-#include <nlohmann/json.hpp>
-#include <string_view>
-
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "ioengine/tools/inspect/print_parts.h"
 
 namespace ioengine::inspect {
 namespace {
-
-using OrderedJson = nlohmann::ordered_json;
-
-std::string Hex(uint64_t value) { return absl::StrFormat("%016x", value); }
 
 std::string SealText(const std::optional<RootSeal>& seal) {
   if (!seal.has_value()) return "not sealed";
@@ -90,6 +82,11 @@ std::string DumpText(const SegmentReport& segment) {
                     Hex(header.checksum), ", previous ", Hex(header.previous_hash), ", root epoch ",
                     header.root_epoch, "\n");
     for (const RecordReport& record : frame.records) {
+      if (segment.kind == WalKind::kManifest) {
+        absl::StrAppend(&text, "  edit ", record.number, ": ", record.bytes, " bytes\n",
+                        record.edit.has_value() ? EditText(*record.edit) : "");
+        continue;
+      }
       absl::StrAppend(&text, "  record ", record.number, ": ", record.bytes, " bytes, sequence ",
                       record.epoch, ".", record.counter, ", ", record.puts, " puts, ",
                       record.deletes, " deletes\n");
@@ -103,6 +100,13 @@ std::string DumpJson(const SegmentReport& segment) {
   for (const FrameReport& frame : segment.frames) {
     OrderedJson records = OrderedJson::array();
     for (const RecordReport& record : frame.records) {
+      if (segment.kind == WalKind::kManifest) {
+        records.push_back(
+            {{"record", record.number},
+             {"bytes", record.bytes},
+             {"edit", record.edit.has_value() ? EditJson(*record.edit) : OrderedJson(nullptr)}});
+        continue;
+      }
       records.push_back({{"record", record.number},
                          {"bytes", record.bytes},
                          {"epoch", record.epoch},
@@ -122,6 +126,7 @@ std::string DumpJson(const SegmentReport& segment) {
                       {"records", records}});
   }
   const OrderedJson json = {{"segment", segment.name},
+                            {"kind", segment.kind == WalKind::kManifest ? "manifest" : "log"},
                             {"file_bytes", segment.file_bytes},
                             {"other_pages", segment.other_pages},
                             {"frames", frames}};

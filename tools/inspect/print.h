@@ -6,14 +6,18 @@
 #include <vector>
 
 #include "ioengine/tools/inspect/report.h"
+#include "ioengine/tools/inspect/table_scan.h"
 
 namespace ioengine::inspect {
 
-// What the files hold. Neither has keys or values.
+// What the files hold. None has values, and those of logs no keys.
 std::string DumpText(const std::vector<SlotReport>& slots);
 std::string DumpText(const SegmentReport& segment);
 std::string DumpJson(const std::vector<SlotReport>& slots);
 std::string DumpJson(const SegmentReport& segment);
+// Of a table keys tell what is where; `with_records`: all that are in good blocks.
+std::string DumpText(const TableScan& scan, bool with_records);
+std::string DumpJson(const TableScan& scan, bool with_records);
 
 // What a database consists of, in numbers.
 std::string StatsText(const DatabaseReport& report);

@@ -10,8 +10,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/root_state.h"
 #include "ioengine/engine/format/wal_frame.h"
+#include "ioengine/engine/wal/wal_stream.h"
+#include "ioengine/tools/inspect/table_scan.h"
 
 namespace ioengine::inspect {
 
@@ -30,6 +33,7 @@ struct RecordReport {
   uint64_t puts = 0;
   uint64_t deletes = 0;
   uint64_t bytes = 0;
+  std::optional<ManifestEdit> edit = std::nullopt;  // of a manifest, instead of those
 };
 
 struct FrameReport {
@@ -38,9 +42,10 @@ struct FrameReport {
   std::vector<RecordReport> records;  // that end in it
 };
 
-// One segment by itself.
+// One segment by itself, of a log or of a manifest.
 struct SegmentReport {
   std::string name;
+  WalKind kind = WalKind::kLog;
   uint64_t file_bytes = 0;
   std::vector<FrameReport> frames;  // good ones, from the front
   // Pages behind them that are not zeros: torn, damaged, or of an earlier life of the file.
@@ -81,11 +86,12 @@ struct DatabaseReport {
 // Errors: NotFound (no such file; no database); others of reading the files;
 // FailedPrecondition, of a database whose format is newer.
 absl::StatusOr<std::vector<SlotReport>> InspectRoot(const std::string& path);
-// Every frame by itself, by the salt that the first one has.
+// Every frame by itself, by the salt that the first one has. Whether its records are batches or
+// edits the first of them tells, and else the file's name.
 absl::StatusOr<SegmentReport> InspectSegment(const std::string& path);
 // What it is is told by what is in it, and by its name where that tells nothing. InvalidArgument:
 // neither does.
-absl::StatusOr<std::variant<std::vector<SlotReport>, SegmentReport>> InspectFile(
+absl::StatusOr<std::variant<std::vector<SlotReport>, SegmentReport, TableScan>> InspectFile(
     const std::string& path);
 absl::StatusOr<DatabaseReport> InspectDatabase(const std::string& directory);
 

@@ -1,4 +1,4 @@
-// Segments of the log, each by itself.
+// Segments of logs and manifests, each by itself.
 
 #include <filesystem>
 #include <optional>
@@ -7,11 +7,26 @@
 
 #include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/format/coding.h"
+#include "ioengine/engine/format/manifest_edit.h"
+#include "ioengine/engine/wal/wal_stream.h"
 #include "ioengine/tools/inspect/files.h"
 #include "ioengine/tools/inspect/report.h"
 
 namespace ioengine::inspect {
 namespace {
+
+// Of what stream a record must be; nothing if it makes no sense.
+std::optional<WalKind> KindOf(std::span<const std::byte> record) {
+  auto [sequence, operations] = DecodeBatchRecord(record);
+  Operation operation;
+  while (operations.Next(&operation)) {
+  }
+  // An edit can look like a batch of nothing.
+  if (operations.good() && operations.count() > 0) return WalKind::kLog;
+  ManifestEdit edit;
+  if (DecodeManifestEdit(record, &edit)) return WalKind::kManifest;
+  return std::nullopt;
+}
 
 // Puts records together that span frames.
 class Records {
@@ -40,12 +55,21 @@ class Records {
     return records;
   }
 
+  // As the first record that makes sense tells.
+  const std::optional<WalKind>& kind() const { return kind_; }
+
  private:
-  RecordReport Describe(uint64_t number) const {
+  RecordReport Describe(uint64_t number) {
     RecordReport report;
     report.number = number;
     report.bytes = bytes_.size();
     if (!has_begin_) return report;
+    if (!kind_.has_value()) kind_ = KindOf(bytes_);
+    if (kind_ == WalKind::kManifest) {
+      ManifestEdit edit;
+      if (DecodeManifestEdit(bytes_, &edit)) report.edit = std::move(edit);
+      return report;
+    }
     auto [sequence, operations] = DecodeBatchRecord(bytes_);
     report.epoch = sequence.epoch;
     report.counter = sequence.counter;
@@ -56,6 +80,7 @@ class Records {
     return report;
   }
 
+  std::optional<WalKind> kind_;
   std::vector<std::byte> bytes_;
   bool has_begin_ = false;
 };
@@ -86,6 +111,8 @@ absl::StatusOr<SegmentReport> InspectSegment(const std::string& path) {
     report.frames.push_back({offset_bytes, *header, records.Take(*header, body)});
     offset_bytes += frame_bytes;
   }
+  const std::optional<WalSegmentId> named = ParseWalSegmentName(report.name);
+  report.kind = records.kind().value_or(named.has_value() ? named->kind : WalKind::kLog);
   for (; offset_bytes + kWalPageBytes <= bytes.size(); offset_bytes += kWalPageBytes) {
     const std::span<const std::byte> rest = bytes.subspan(offset_bytes);
     if (IsZeros(rest.first(kWalPageBytes))) continue;

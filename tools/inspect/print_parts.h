@@ -1,0 +1,30 @@
+// What all reports are printed with.
+#ifndef IOENGINE_TOOLS_INSPECT_PRINT_PARTS_H_
+#define IOENGINE_TOOLS_INSPECT_PRINT_PARTS_H_
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "ioengine/engine/format/manifest_edit.h"
+#include "ioengine/engine/format/sequence.h"
+
+namespace ioengine::inspect {
+
+using OrderedJson = nlohmann::ordered_json;
+
+inline std::string Hex(uint64_t value) { return absl::StrFormat("%016x", value); }
+inline std::string SequenceText(Sequence sequence) {
+  return absl::StrCat(sequence.epoch, ".", sequence.counter);
+}
+
+OrderedJson TableJson(const TableRecord& table);
+// Lines that are indented.
+std::string EditText(const ManifestEdit& edit);
+OrderedJson EditJson(const ManifestEdit& edit);
+
+}  // namespace ioengine::inspect
+
+#endif  // IOENGINE_TOOLS_INSPECT_PRINT_PARTS_H_
