@@ -27,8 +27,9 @@ constexpr char kHelp[] =
     "Reads and changes nothing there, and prints no values, and of keys the begins of those that\n"
     "bound something. Look at a database that is not open: of one that is, half a change may be\n"
     "seen.\n"
-    "Exit status: 0; 1, verify has found damage with which it does not open; 2, it could not be\n"
-    "done: there is no such file or database, it cannot be read, or the command is wrong.\n\n";
+    "Exit status: 0; 1, verify has found damage, with which it does not open or tables cannot be\n"
+    "read; 2, it could not be done: there is no such file or database, it cannot be read, or the "
+    "command is wrong.\n\n";
 
 constexpr int kDamaged = 1;
 constexpr int kCouldNot = 2;

@@ -26,12 +26,66 @@ OrderedJson StateJson(const RootState& state) {
                        {"segment_bytes", stream.segment_bytes},
                        {"seal", SealJson(stream.seal)}});
   }
+  OrderedJson manifests = OrderedJson::array();
+  for (const RootManifest& manifest : state.manifests) {
+    manifests.push_back({{"stream", manifest.stream},
+                         {"incarnation", manifest.incarnation},
+                         {"root_epoch", manifest.root_epoch},
+                         {"least", SealJson(manifest.least)}});
+  }
   return {{"epoch", state.epoch},
           {"database", state.database.ToString()},
           {"incarnation", state.incarnation},
           {"placement", state.placement.kind == KeyPlacement::Kind::kHash ? "hash" : "range"},
           {"prefix_bytes", state.placement.prefix_bytes},
-          {"streams", streams}};
+          {"streams", streams},
+          {"manifests", manifests}};
+}
+
+void Add(const TableRecord& table, TableRecord& sums) {
+  sums.identity.file_bytes += table.identity.file_bytes;
+  sums.identity.records += table.identity.records;
+  sums.deletes += table.deletes;
+  sums.key_bytes += table.key_bytes;
+  sums.value_bytes += table.value_bytes;
+}
+
+OrderedJson StreamJson(const StreamReport& stream) {
+  return {{"stream", stream.root.stream},
+          {"seal", SealJson(stream.root.seal)},
+          {"contained_record", stream.contained_record},
+          {"finished", stream.finished},
+          {"segments", stream.segments},
+          {"frames", stream.frames},
+          {"frame_bytes", stream.frame_bytes},
+          {"last_frame", stream.last_frame},
+          {"last_record", stream.last_record},
+          {"records", stream.records},
+          {"record_bytes", stream.record_bytes},
+          {"puts", stream.puts},
+          {"deletes", stream.deletes}};
+}
+
+OrderedJson ManifestJson(const ManifestReport& manifest) {
+  const StreamReport& stream = manifest.stream;
+  return {{"stream", stream.root.stream},      {"whole", manifest.is_whole},
+          {"segments", stream.segments},       {"frames", stream.frames},
+          {"frame_bytes", stream.frame_bytes}, {"last_frame", stream.last_frame},
+          {"edits", stream.records},           {"edit_bytes", stream.record_bytes}};
+}
+
+OrderedJson TableReportJson(const TableReport& table) {
+  OrderedJson json = TableJson(table.record);
+  json["missing"] = table.is_missing;
+  json["data_blocks"] = table.data_blocks;
+  json["damage"] = OrderedJson::array();
+  for (const TableDamage& damage : table.damage) {
+    json["damage"].push_back({{"offset_bytes", damage.offset_bytes},
+                              {"size_bytes", damage.size_bytes},
+                              {"problem", damage.problem},
+                              {"lost", damage.lost}});
+  }
+  return json;
 }
 
 }  // namespace
@@ -52,6 +106,12 @@ std::string DumpText(const std::vector<SlotReport>& slots) {
       absl::StrAppend(&text, "  log ", stream.stream, " of incarnation ", stream.incarnation,
                       ", from epoch ", stream.root_epoch, ", segments of ", stream.segment_bytes,
                       " bytes, ", SealText(stream.seal), "\n");
+    }
+    for (const RootManifest& manifest : state.manifests) {
+      absl::StrAppend(&text, "  manifest ", manifest.stream, " of incarnation ",
+                      manifest.incarnation, ", from epoch ", manifest.root_epoch,
+                      ", which goes on at least to frame ", manifest.least.frame, ", record ",
+                      manifest.least.record, ", hash ", Hex(manifest.least.hash), "\n");
     }
   }
   return text;
@@ -140,13 +200,39 @@ std::string StatsText(const DatabaseReport& report) {
   absl::StrAppend(&text, "database ", root.database.ToString(), ", epoch ", root.epoch, ", opened ",
                   root.incarnation, " times\n");
   for (const StreamReport& stream : report.streams) {
+    if (stream.finished) {
+      absl::StrAppend(&text, "log ", stream.root.stream, ": tables contain all of it\n");
+      continue;
+    }
     absl::StrAppend(&text, "log ", stream.root.stream, ": ", stream.segments, " segments, ",
                     stream.frames, " frames of ", stream.frame_bytes, " bytes, ", stream.records,
                     " records of ", stream.record_bytes, " bytes, ", stream.puts, " puts, ",
                     stream.deletes, " deletes; ", SealText(stream.root.seal), "\n");
+    if (stream.contained_record > 0) {
+      absl::StrAppend(&text, "  tables contain it up to record ", stream.contained_record,
+                      "; from the segment of that on it is needed\n");
+    }
+  }
+  if (report.manifest.has_value()) {
+    const StreamReport& stream = report.manifest->stream;
+    absl::StrAppend(&text, "manifest ", stream.root.stream, ": ", stream.segments, " segments, ",
+                    stream.frames, " frames of ", stream.frame_bytes, " bytes, ", stream.records,
+                    " edits of ", stream.record_bytes, " bytes\n");
+    TableRecord sums;
+    for (const TableReport& table : report.tables) Add(table.record, sums);
+    absl::StrAppend(&text, report.tables.size(), " tables: ", sums.identity.file_bytes, " bytes, ",
+                    sums.identity.records, " records, ", sums.deletes, " deletes, ", sums.key_bytes,
+                    " bytes of keys, ", sums.value_bytes, " of values\n");
+  }
+  for (const TableReport& table : report.tables) {
+    absl::StrAppend(&text, "  ", TableFileName(table.record.identity.uuid), ": run ",
+                    table.record.run, ", tier ", table.record.tier, ", ",
+                    table.record.identity.file_bytes, " bytes, ", table.data_blocks,
+                    " blocks of data, ", table.record.identity.records, " records, ",
+                    table.record.deletes, " deletes\n");
   }
   if (!report.orphans.empty()) {
-    absl::StrAppend(&text, report.orphans.size(), " segments that ROOT does not name\n");
+    absl::StrAppend(&text, report.orphans.size(), " files that nobody needs\n");
   }
   return text;
 }
@@ -166,23 +252,16 @@ std::string VerifyText(const DatabaseReport& report) {
 
 std::string Json(const DatabaseReport& report) {
   OrderedJson streams = OrderedJson::array();
-  for (const StreamReport& stream : report.streams) {
-    streams.push_back({{"stream", stream.root.stream},
-                       {"seal", SealJson(stream.root.seal)},
-                       {"segments", stream.segments},
-                       {"frames", stream.frames},
-                       {"frame_bytes", stream.frame_bytes},
-                       {"last_frame", stream.last_frame},
-                       {"last_record", stream.last_record},
-                       {"records", stream.records},
-                       {"record_bytes", stream.record_bytes},
-                       {"puts", stream.puts},
-                       {"deletes", stream.deletes}});
-  }
+  for (const StreamReport& stream : report.streams) streams.push_back(StreamJson(stream));
+  OrderedJson tables = OrderedJson::array();
+  for (const TableReport& table : report.tables) tables.push_back(TableReportJson(table));
   OrderedJson json = {
       {"directory", report.directory},
       {"root", report.root.has_value() ? StateJson(*report.root) : OrderedJson(nullptr)},
       {"logs", streams},
+      {"manifest",
+       report.manifest.has_value() ? ManifestJson(*report.manifest) : OrderedJson(nullptr)},
+      {"tables", tables},
       {"orphans", report.orphans},
       {"problems", report.problems},
       {"warnings", report.warnings}};

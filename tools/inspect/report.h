@@ -13,6 +13,7 @@
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/root_state.h"
 #include "ioengine/engine/format/wal_frame.h"
+#include "ioengine/engine/manifest/manifest_state.h"
 #include "ioengine/engine/wal/wal_stream.h"
 #include "ioengine/tools/inspect/table_scan.h"
 
@@ -56,11 +57,14 @@ struct SegmentReport {
   std::vector<uint64_t> other_salts;
 };
 
-// What holds together, and what does not.
+// What holds together, and what does not, of a stream: a log or a manifest.
 struct StreamReport {
   RootStream root;
   uint64_t segments = 0;
-  uint64_t frames = 0;  // in one chain from the front
+  // Tables contain the records of a log up to this one, or all; then the rest counts alone.
+  uint64_t contained_record = 0;
+  bool finished = false;
+  uint64_t frames = 0;  // in one chain, from where replay begins
   uint64_t last_frame = 0;
   uint64_t last_hash = 0;
   uint64_t last_record = 0;
@@ -70,6 +74,31 @@ struct StreamReport {
   uint64_t record_bytes = 0;
   uint64_t frame_bytes = 0;
   uint64_t newest_durable_frame = 0;
+  uint64_t newest_root_epoch = 0;
+  // Where the chain ends.
+  std::string end_segment;
+  uint64_t end_offset_bytes = 0;
+};
+
+struct ManifestReport {
+  StreamReport stream;
+  // What the edits come to, up to the first that is missing or makes no sense.
+  ManifestState state;
+  bool is_whole = false;
+};
+
+struct TableDamage {
+  uint64_t offset_bytes = 0;
+  uint64_t size_bytes = 0;
+  std::string problem;
+  std::string lost;  // keys; empty: none
+};
+
+struct TableReport {
+  TableRecord record;  // as the manifest has it
+  bool is_missing = false;
+  uint64_t data_blocks = 0;  // good ones
+  std::vector<TableDamage> damage;
 };
 
 struct DatabaseReport {
@@ -77,9 +106,11 @@ struct DatabaseReport {
   std::vector<SlotReport> slots;
   std::optional<RootState> root;  // in force
   std::vector<StreamReport> streams;
-  std::vector<std::string> orphans;   // segments that ROOT does not name
-  std::vector<std::string> problems;  // each names its file; empty: it opens
-  std::vector<std::string> warnings;  // damage that opening it makes good
+  std::optional<ManifestReport> manifest;  // if ROOT names one
+  std::vector<TableReport> tables;         // that the manifest names
+  std::vector<std::string> orphans;        // files that nobody needs: the next open removes them
+  std::vector<std::string> problems;       // each names its file; empty: all can be read
+  std::vector<std::string> warnings;       // what the next open makes good
 };
 
 // Reads; changes nothing, and takes no lock: of a database that is open it may see half a change.
@@ -93,6 +124,8 @@ absl::StatusOr<SegmentReport> InspectSegment(const std::string& path);
 // neither does.
 absl::StatusOr<std::variant<std::vector<SlotReport>, SegmentReport, TableScan>> InspectFile(
     const std::string& path);
+// Of one that is larger than memory it takes no more than its largest table, and what is told of
+// its log. FailedPrecondition also of a database that has several manifests.
 absl::StatusOr<DatabaseReport> InspectDatabase(const std::string& directory);
 
 }  // namespace ioengine::inspect
