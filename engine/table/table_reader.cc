@@ -4,8 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "ioengine/engine/table/table_index.h"
-#include "ioengine/sched/canary.h"
+#include "ioengine/engine/table/table_lookup.h"
 
 namespace ioengine {
 
@@ -91,68 +90,12 @@ Task<absl::Status> TableReader::LoadRootAndBounds() {
   co_return absl::OkStatus();
 }
 
-Task<absl::StatusOr<BlockCache::Pin>> TableReader::ReadThrough(BlockHandle handle, BlockKind kind) {
-  BlockCache::Pin there = cache_.TryRead(*file_, handle, kind, PinUse::kShort);
-  if (there.valid()) co_return std::move(there);
-  std::shared_ptr<const TableFile> file = file_;
-  co_return co_await cache_.Read(std::move(file), handle, kind, PinUse::kShort);
-}
-
-// A filter that cannot be read says nothing.
-Task<bool> TableReader::MayContain(uint64_t key_hash) {
-  const BloomFilterShape& filter = table_.layout.filter;
-  if (filter.buckets == 0) co_return true;
-  if (IsCanary("table-filter-wrong-seed")) key_hash ^= key_hash << 7;
-  const BlockHandle handle = {
-      table_.layout.filter_offset_bytes + filter.PageOf(key_hash) * kBlockPageBytes, 1};
-  const absl::StatusOr<BlockCache::Pin> page = co_await ReadThrough(handle, BlockKind::kFilter);
-  co_return !page.ok() || filter.MayContain(key_hash, page->bytes());
-}
-
-// The block of data that has the key, if the table has.
-Task<absl::StatusOr<BlockCache::Pin>> TableReader::FindBlock(std::string_view key, Sequence at) {
-  const size_t root_at = root_.Covering(key, at);
-  const absl::StatusOr<BlockHandle> index_handle =
-      HandleAt(root_, root_at, table_.layout.root.offset_bytes);
-  if (!index_handle.ok()) co_return index_handle.status();
-  absl::StatusOr<BlockCache::Pin> index = co_await ReadThrough(*index_handle, BlockKind::kIndex);
-  if (!index.ok()) co_return WithLostKeys(index.status(), root_, root_at);
-  const size_t index_at = index->block().Covering(key, at);
-  const absl::StatusOr<BlockHandle> handle =
-      HandleAt(index->block(), index_at, table_.layout.data_bytes);
-  if (!handle.ok()) co_return file_->At(*index_handle, handle.status());
-  // Whoever waits for a block has none.
-  index->Release();
-  absl::StatusOr<BlockCache::Pin> data = co_await ReadThrough(*handle, BlockKind::kData);
-  if (data.ok() || !absl::IsDataLoss(data.status())) co_return data;
-  const absl::Status damage = data.status();
-  index = co_await ReadThrough(*index_handle, BlockKind::kIndex);
-  co_return index.ok() ? WithLostKeys(damage, index->block(), index_at) : damage;
-}
-
 Task<absl::StatusOr<std::optional<TableFound>>> TableReader::Get(std::string_view key,
                                                                  Sequence at) {
-  const TableInfo& table = info();
-  if (table.records == 0 || key < table.smallest_key || key > table.largest_key ||
-      at < table.smallest_sequence) {
-    co_return std::nullopt;
-  }
-  const uint64_t key_hash = TableKeyHash(key, file_->seed);
-  const bool may_contain = co_await MayContain(key_hash);
-  if (!may_contain) co_return std::nullopt;
-  absl::StatusOr<BlockCache::Pin> pin = co_await FindBlock(key, at);
-  if (!pin.ok()) {
-    if (absl::IsDataLoss(pin.status()) && IsCanary("table-damage-is-absence"))
-      co_return std::nullopt;
-    co_return pin.status();
-  }
-  const Block& block = pin->block();
-  const size_t found = block.Find(key, key_hash, at);
-  if (found == block.size()) co_return std::nullopt;
-  const Block::Record record = block.At(found);
-  std::optional<TableFound> result;
-  result.emplace(TableFound{record.kind, record.sequence, record.value, *std::move(pin)});
-  co_return result;
+  TableLookup lookup(*this, key, at);
+  if (!lookup.TryFinish()) co_await lookup.Finish();
+  if (!lookup.status().ok()) co_return lookup.status();
+  co_return std::move(lookup.found());
 }
 
 std::unique_ptr<BlockSource> TableReader::CachedSource() const {

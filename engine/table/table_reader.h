@@ -65,15 +65,14 @@ class TableReader {
   std::unique_ptr<BlockSource> ReadAheadSource(ReadAheadOptions options) const;
 
  private:
+  friend class TableLookup;
+
   TableReader(ShardIo& io, BlockCache& cache) : io_(io), cache_(cache) {}
 
   Task<absl::Status> Load(std::optional<TableIdentity> expected);
   Task<absl::StatusOr<DmaBuffer>> ReadBlock(BlockHandle handle);
   Task<absl::Status> LoadFooter();
   Task<absl::Status> LoadRootAndBounds();
-  Task<absl::StatusOr<BlockCache::Pin>> ReadThrough(BlockHandle handle, BlockKind kind);
-  Task<bool> MayContain(uint64_t key_hash);
-  Task<absl::StatusOr<BlockCache::Pin>> FindBlock(std::string_view key, Sequence at);
 
   ShardIo& io_;
   BlockCache& cache_;
