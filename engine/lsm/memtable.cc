@@ -1,9 +1,16 @@
 #include "ioengine/engine/lsm/memtable.h"
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
 #include "ioengine/sched/check.h"
 
 namespace ioengine {
 namespace {
+
+// Searches of GetMany.
+constexpr size_t kTogether = 8;
 
 bool SameChange(const MemtableEntry& a, const MemtableEntry& b) {
   return a.sequence() == b.sequence() && a.key() == b.key();
@@ -43,13 +50,50 @@ void Memtable::HideRepeated(const Entry* entry) {
   }
 }
 
-std::optional<Memtable::Found> Memtable::Get(std::string_view key, Sequence at) const {
-  for (MemtableTree::Position position = tree_.Find(key, at); position.valid(); position.Next()) {
+// From where the search for the key ended.
+std::optional<Memtable::Found> Memtable::FirstVisible(MemtableTree::Position position,
+                                                      std::string_view key) {
+  for (; position.valid(); position.Next()) {
     const Entry& entry = *position.entry();
     if (entry.key() != key) break;
     if (entry.visible()) return Found{entry.kind(), entry.sequence(), entry.value()};
   }
   return std::nullopt;
+}
+
+std::optional<Memtable::Found> Memtable::Get(std::string_view key, Sequence at) const {
+  return FirstVisible(tree_.Find(key, at), key);
+}
+
+void Memtable::GetMany(std::span<Lookup> lookups, Sequence at) const {
+  struct Search {
+    Lookup* lookup;
+    std::optional<MemtableTree::Walk> walk;
+  };
+  std::array<Search, kTogether> searches;
+  const auto end = lookups.end();
+  auto next = lookups.begin();
+  const auto begin_next = [&](Search& search) {
+    next = std::find_if(next, end, [](const Lookup& one) { return !one.found.has_value(); });
+    if (next == end) return false;
+    search.lookup = &*next++;
+    search.walk.emplace(tree_, search.lookup->key, at);
+    return true;
+  };
+  std::array<Search*, kTogether> walking;
+  size_t count = 0;
+  while (count < kTogether && begin_next(searches[count])) {
+    walking[count] = &searches[count];
+    ++count;
+  }
+  while (count > 0) {
+    for (size_t i = 0; i < count; ++i) {
+      Search& search = *walking[i];
+      if (search.walk->Step()) continue;
+      search.lookup->found = FirstVisible(search.walk->position(), search.lookup->key);
+      if (!begin_next(search)) walking[i--] = walking[--count];
+    }
+  }
 }
 
 void Memtable::Iterator::Settle(bool forward) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "ioengine/engine/format/operation.h"
@@ -59,6 +60,15 @@ class Memtable {
   // The newest visible change of `key` that is not newer than `at`. Cost: a search.
   std::optional<Found> Get(std::string_view key, Sequence at) const;
 
+  // One of many. Ownership: borrows the key.
+  struct Lookup {
+    std::string_view key;
+    std::optional<Found> found;
+  };
+  // Fills in what Get finds, for those that have found nothing yet. Cost: half that of as many
+  // Gets where the entries are not in the processor's cache: searches wait for memory together.
+  void GetMany(std::span<Lookup> lookups, Sequence at) const;
+
   // Goes over the visible changes: keys ascending, the newest first of each. It can be used while
   // others stage and publish: what is published ahead of it is met. It stays where it is even if a
   // later change of the same batch replaces that.
@@ -106,6 +116,7 @@ class Memtable {
   size_t staged() const { return staged_; }
 
  private:
+  static std::optional<Found> FirstVisible(MemtableTree::Position position, std::string_view key);
   void HideRepeated(const Entry* entry);
 
   Arena arena_;

@@ -118,6 +118,29 @@ class MemtableModelTest : public testing::TestWithParam<uint64_t> {
               Text(at->first, at->second));
   }
 
+  // Many at once find what each finds alone.
+  void LookForMany() {
+    const Sequence at = RandomPlace().sequence;
+    std::vector<std::string> keys(random_.Below(30));
+    for (std::string& key : keys) key = RandomPlace().key;
+    std::vector<Memtable::Lookup> lookups;
+    for (const std::string& key : keys) lookups.push_back({key, std::nullopt});
+    const Memtable::Found found_before = {OperationKind::kPut, at, "before"};
+    if (!lookups.empty()) lookups[random_.Below(lookups.size())].found = found_before;
+    std::vector<Memtable::Lookup> expected = lookups;
+    for (Memtable::Lookup& one : expected) {
+      if (!one.found.has_value()) one.found = memtable_.Get(one.key, at);
+    }
+    memtable_.GetMany(lookups, at);
+    for (size_t i = 0; i < lookups.size(); ++i) {
+      ASSERT_EQ(lookups[i].found.has_value(), expected[i].found.has_value());
+      if (!lookups[i].found.has_value()) continue;
+      EXPECT_EQ(lookups[i].found->sequence, expected[i].found->sequence);
+      EXPECT_EQ(lookups[i].found->kind, expected[i].found->kind);
+      EXPECT_EQ(lookups[i].found->value, expected[i].found->value);
+    }
+  }
+
   // Moves the iterator, which stays over other operations, and its counterpart.
   void Move() {
     if (random_.OneIn(10) || !iterator_.Valid()) {
@@ -198,6 +221,9 @@ TEST_P(MemtableModelTest, IsAMap) {
         break;
       case 4:
         ASSERT_NO_FATAL_FAILURE(Look());
+        if (i % 16 == 0) {
+          ASSERT_NO_FATAL_FAILURE(LookForMany());
+        }
         break;
       default:
         ASSERT_NO_FATAL_FAILURE(Move());
