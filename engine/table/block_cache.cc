@@ -47,6 +47,11 @@ void BlockCache::Pin::Release() {
     std::exchange(cache_, nullptr)->Unpin(*std::exchange(frame_, nullptr), use_);
 }
 
+bool BlockCache::Pin::TryHold() {
+  if (use_ == PinUse::kShort && cache_->TryHold(*frame_)) use_ = PinUse::kHeld;
+  return use_ == PinUse::kHeld;
+}
+
 std::span<const std::byte> BlockCache::Pin::bytes() const {
   return frame_->buffer.bytes().first(frame_->handle.size_bytes());
 }
@@ -199,15 +204,33 @@ absl::StatusOr<BlockCache::Pin> BlockCache::PinFrame(Frame& frame, PinUse use) {
   return Pin(*this, frame, use);
 }
 
+// Of a short pin.
+bool BlockCache::TryHold(Frame& frame) {
+  if (frame.held == 0) {
+    if (held_bytes_ + frame.bytes > options_.max_pinned_bytes) return false;
+    held_bytes_ += frame.bytes;
+  }
+  ++frame.held;
+  --short_pins_;
+  WakeWaiting();
+  return true;
+}
+
 void BlockCache::Unpin(Frame& frame, PinUse use) {
   if (use == PinUse::kShort) {
     --short_pins_;
   } else if (--frame.held == 0) {
     held_bytes_ -= frame.bytes;
   }
-  if (--frame.pins > 0) return;
-  pinned_bytes_ -= frame.bytes;
-  if (frame.state == Frame::State::kFailed) failed_.erase(&frame);
+  if (--frame.pins == 0) {
+    pinned_bytes_ -= frame.bytes;
+    if (frame.state == Frame::State::kFailed) failed_.erase(&frame);
+  }
+  WakeWaiting();
+}
+
+// Each time that there is room, or one short pin less to wait for.
+void BlockCache::WakeWaiting() {
   if (!unpinned_.has_waiters()) return;
   unpinned_.Set();
   unpinned_.Reset();

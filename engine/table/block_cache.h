@@ -83,6 +83,9 @@ class BlockCache {
     ~Pin() { Release(); }
 
     void Release();
+    // From now on it is held (PinUse); false, and it stays short, where too much is.
+    // REQUIRES: valid().
+    bool TryHold();
     bool valid() const { return frame_ != nullptr; }
     // REQUIRES: valid(), here and below.
     std::span<const std::byte> bytes() const;
@@ -144,7 +147,9 @@ class BlockCache {
   absl::StatusOr<DmaBuffer> TakeBuffer(size_t size_bytes);
   absl::Status MayPin(size_t bytes, PinUse use);
   absl::StatusOr<Pin> PinFrame(Frame& frame, PinUse use);
+  bool TryHold(Frame& frame);
   void Unpin(Frame& frame, PinUse use);
+  void WakeWaiting();
 
   bool EvictOne();
   bool EvictFromSmall();

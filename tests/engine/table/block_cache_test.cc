@@ -161,6 +161,82 @@ TEST(BlockCacheTest, WhatIsPinnedStaysAndIsBounded) {
   ASSERT_TRUE(result.ok()) << result.message;
 }
 
+Task<absl::StatusOr<BlockCache::Pin>> ReadShort(Fixture* fixture, uint64_t block) {
+  const BlockHandle handle = {block * kPage, 1};
+  return fixture->cache.Read(fixture->file, handle, BlockKind::kFilter, PinUse::kShort);
+}
+
+Task<> ReadShortInto(Fixture* fixture, uint64_t block, absl::Status* result) {
+  *result = (co_await ReadShort(fixture, block)).status();
+}
+
+Task<absl::Status> HoldWhatWasShort(Shard& shard) {
+  Fixture fixture(shard);
+  auto file = co_await MakeFile(shard.io(), &fixture.cache);
+  if (!file.ok()) co_return file.status();
+  fixture.file = *file;
+  std::vector<BlockCache::Pin> pins;
+  for (uint64_t block = 0; block < 13; ++block) {
+    absl::StatusOr<BlockCache::Pin> pin = co_await ReadShort(&fixture, block);
+    if (!pin.ok()) co_return pin.status();
+    EXPECT_EQ(pin->TryHold(), block < 12);
+    EXPECT_EQ(pin->bytes()[kPage - 1], static_cast<std::byte>(block));
+    pins.push_back(*std::move(pin));
+  }
+  pins.front().Release();
+  EXPECT_TRUE(pins.back().TryHold());
+  EXPECT_TRUE(pins.back().TryHold()) << "it is already";
+  EXPECT_FALSE((co_await ReadShort(&fixture, 0)).value().TryHold());
+  pins.clear();
+  EXPECT_EQ(fixture.cache.pinned_bytes(), 0u);
+  EXPECT_TRUE((co_await fixture.Read(0)).ok());
+  co_return absl::OkStatus();
+}
+
+TEST(BlockCacheTest, AShortPinCanBecomeAHeldOne) {
+  Simulation simulation({.seed = 1});
+  const SimulationResult result = simulation.Run(HoldWhatWasShort);
+  ASSERT_TRUE(result.ok()) << result.message;
+}
+
+// When no short pin is left that could make room, whoever waits for that is told.
+Task<absl::Status> WaitForTheLastShortPin(Shard& shard, bool is_held_then) {
+  BlockCacheOptions options;
+  options.capacity_bytes = options.max_pinned_bytes = 16 * kPage;
+  Fixture fixture(shard, options);
+  auto file = co_await MakeFile(shard.io(), &fixture.cache);
+  if (!file.ok()) co_return file.status();
+  fixture.file = *file;
+  std::vector<BlockCache::Pin> pins;
+  for (uint64_t block = 0; block < 16; ++block) {
+    absl::StatusOr<BlockCache::Pin> pin = co_await fixture.Read(block);
+    if (!pin.ok()) co_return pin.status();
+    pins.push_back(*std::move(pin));
+  }
+  absl::StatusOr<BlockCache::Pin> last = co_await ReadShort(&fixture, 7);
+  if (!last.ok()) co_return last.status();
+  TaskScope scope(shard.executor());
+  absl::Status waited;
+  scope.Spawn(ReadShortInto(&fixture, 40, &waited));
+  while (fixture.cache.stats().waits == 0) co_await Yield();
+  if (is_held_then) {
+    EXPECT_TRUE(last->TryHold());
+  } else {
+    last->Release();
+  }
+  const absl::Status joined = co_await scope.Join();
+  EXPECT_TRUE(absl::IsResourceExhausted(waited)) << waited.ToString();
+  co_return joined;
+}
+
+TEST(BlockCacheTest, NobodyWaitsForAShortPinThatIsNotThere) {
+  for (const bool is_held_then : {false, true}) {
+    Simulation simulation({.seed = 1});
+    const SimulationResult result = simulation.Run(WaitForTheLastShortPin, is_held_then);
+    ASSERT_TRUE(result.ok()) << result.message;
+  }
+}
+
 // Of blocks that are used often, while others are used once.
 Task<absl::Status> ScanBesideHot(Shard& shard, uint64_t* hot_reads) {
   Fixture fixture(shard);
