@@ -164,53 +164,19 @@ std::shared_ptr<Memtable> ShardStore::NewMemtable() const {
   return std::make_shared<Memtable>(MemtableOptions{.arena_block_bytes = block});
 }
 
-std::optional<Memtable::Found> ShardStore::FindInMemory(std::string_view key, Sequence at) const {
-  std::optional<Memtable::Found> found = view_->memtable->Get(key, at);
-  for (const std::shared_ptr<const Memtable>& frozen : view_->frozen) {
-    if (found.has_value() || IsCanary("store-frozen-not-read")) break;
-    found = frozen->Get(key, at);
-  }
-  return found;
-}
-
-Task<absl::StatusOr<std::optional<std::string>>> ShardStore::FindInTables(
-    std::shared_ptr<const ReadView> view, std::string_view key, Sequence at) {
-  std::optional<std::string> value;
-  for (const SortedRun& run : view->version->runs()) {
-    const std::shared_ptr<Table>* const table = run.Find(key);
-    if (table == nullptr) continue;
-    if ((*table)->reader() == nullptr) co_return (*table)->damage();
-    const auto found = co_await (*table)->reader()->Get(key, at);
-    if (!found.ok()) co_return found.status();
-    if (!found->has_value()) continue;
-    if ((*found)->kind == OperationKind::kPut) value.emplace((*found)->value);
-    break;
-  }
-  co_return value;
-}
-
 Task<absl::StatusOr<std::optional<std::string>>> ShardStore::Get(std::string_view key,
                                                                  std::optional<Snapshot> snapshot) {
-  if (absl::Status status = MayRead(); !status.ok()) co_return status;
-  ++stats_.reads;
-  const Sequence at = snapshot.has_value() ? snapshot->sequence() : kMaxSequence;
-  const std::optional<Memtable::Found> found = FindInMemory(key, at);
-  std::optional<std::string> value;
-  if (found.has_value() && found->kind == OperationKind::kPut) value.emplace(found->value);
-  if (found.has_value() || view_->version->runs().empty()) co_return value;
-  co_return co_await FindInTables(view_, key, at);
+  return reader_.Get(key, std::move(snapshot));
+}
+
+Task<absl::StatusOr<PinnedValue>> ShardStore::GetPinned(std::string_view key,
+                                                        std::optional<Snapshot> snapshot) {
+  return reader_.GetPinned(key, std::move(snapshot));
 }
 
 Task<absl::StatusOr<std::vector<std::optional<std::string>>>> ShardStore::MultiGet(
     std::vector<std::string_view> keys, std::optional<Snapshot> snapshot) {
-  std::vector<std::optional<std::string>> values;
-  values.reserve(keys.size());
-  for (const std::string_view key : keys) {
-    auto value = co_await Get(key, snapshot);
-    if (!value.ok()) co_return value.status();
-    values.push_back(*std::move(value));
-  }
-  co_return values;
+  return reader_.MultiGet(std::move(keys), std::move(snapshot));
 }
 
 absl::Status ShardStore::MayRead() const {
@@ -254,6 +220,7 @@ Task<absl::Status> ShardStore::Compact() {
 }
 
 const StoreStats& ShardStore::stats() {
+  stats_.reads = reader_.reads();
   stats_.memtable_bytes = memory_bytes();
   stats_.paced_writes = pacer_.waits();
   stats_.flushes = flusher_->flushes();

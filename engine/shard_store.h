@@ -22,6 +22,7 @@
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/read_view.h"
 #include "ioengine/engine/manifest/catalog.h"
+#include "ioengine/engine/pinned_value.h"
 #include "ioengine/engine/shard.h"
 #include "ioengine/engine/snapshot.h"
 #include "ioengine/engine/space_guard.h"
@@ -29,6 +30,7 @@
 #include "ioengine/engine/store_flusher.h"
 #include "ioengine/engine/store_iterator.h"
 #include "ioengine/engine/store_options.h"
+#include "ioengine/engine/store_reader.h"
 #include "ioengine/engine/table/block_cache.h"
 #include "ioengine/engine/wal/durability.h"
 #include "ioengine/engine/wal/wal_writer.h"
@@ -96,7 +98,11 @@ class ShardStore final : public ReadViewSource, private WalSink {
   // The value; nullopt when the key has none. Without a snapshot: of now.
   Task<absl::StatusOr<std::optional<std::string>>> Get(
       std::string_view key, std::optional<Snapshot> snapshot = std::nullopt);
-  // Result i is that of keys[i]; all of one moment.
+  // The same without a copy of a value of 1 KiB or more, unless too much of the cache is held.
+  Task<absl::StatusOr<PinnedValue>> GetPinned(std::string_view key,
+                                              std::optional<Snapshot> snapshot = std::nullopt);
+  // Result i is that of keys[i], which may repeat; all of one moment. Blocks that are not in the
+  // cache are read at the same time. The first key that fails gives the error.
   Task<absl::StatusOr<std::vector<std::optional<std::string>>>> MultiGet(
       std::vector<std::string_view> keys, std::optional<Snapshot> snapshot = std::nullopt);
 
@@ -166,9 +172,6 @@ class ShardStore final : public ReadViewSource, private WalSink {
   bool HasMemoryFor(size_t batch_bytes) const;
   absl::Status MayWrite(const WriteBatch& batch) const;
   Task<absl::Status> Admit(const WriteBatch& batch);
-  std::optional<Memtable::Found> FindInMemory(std::string_view key, Sequence at) const;
-  static Task<absl::StatusOr<std::optional<std::string>>> FindInTables(
-      std::shared_ptr<const ReadView> view, std::string_view key, Sequence at);
   void Stage(const WriteBatch& batch, Sequence sequence, uint64_t record, Durability durability);
   std::deque<Pending>& PendingOf(Durability level) {
     return level == Durability::kDurable ? pending_durable_ : pending_written_;
@@ -197,6 +200,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
   absl::Status failed_;
   bool closing_ = false;
   StoreStats stats_;
+  StoreReader reader_{*this};
 };
 
 }  // namespace ioengine

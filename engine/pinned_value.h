@@ -1,0 +1,82 @@
+// PinnedValue: a value where it is, without a copy.
+#ifndef IOENGINE_ENGINE_PINNED_VALUE_H_
+#define IOENGINE_ENGINE_PINNED_VALUE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "ioengine/engine/lsm/memtable.h"
+#include "ioengine/engine/table/block_cache.h"
+
+namespace ioengine {
+
+// The value of a key, or that it has none. Keeps the block that it is in, which counts for
+// BlockCacheOptions::max_pinned_bytes, or the memtable with all that is in it: let go of it soon.
+// Move-only; moved from it has no value.
+//
+// Shard: the store's. Ownership: must be gone before the store is (CHECK); may be used while and
+// after that closes.
+class PinnedValue {
+ public:
+  // None.
+  PinnedValue() = default;
+  PinnedValue(PinnedValue&& other) noexcept { Swap(other); }
+  PinnedValue& operator=(PinnedValue&& other) noexcept {
+    PinnedValue taken(std::move(other));
+    Swap(taken);
+    return *this;
+  }
+
+  bool has_value() const { return place_ != Place::kNone; }
+  // As long as this, where it is: not across a move. REQUIRES: has_value().
+  std::string_view view() const { return place_ == Place::kCopy ? copy_ : view_; }
+  // It is a copy: it is short, or too much of the cache was held.
+  bool is_copy() const { return place_ == Place::kCopy; }
+
+ private:
+  friend class StoreReader;
+
+  enum class Place : uint8_t { kNone, kCopy, kKept };
+
+  static PinnedValue Copy(std::string_view value) {
+    PinnedValue copied;
+    copied.place_ = Place::kCopy;
+    copied.copy_ = value;
+    return copied;
+  }
+  static PinnedValue In(std::shared_ptr<const Memtable> memtable, std::string_view value) {
+    PinnedValue kept;
+    kept.place_ = Place::kKept;
+    kept.view_ = value;
+    kept.memtable_ = std::move(memtable);
+    return kept;
+  }
+  static PinnedValue In(BlockCache::Pin pin, std::string_view value) {
+    PinnedValue kept;
+    kept.place_ = Place::kKept;
+    kept.view_ = value;
+    kept.pin_ = std::move(pin);
+    return kept;
+  }
+
+  void Swap(PinnedValue& other) noexcept {
+    std::swap(place_, other.place_);
+    std::swap(view_, other.view_);
+    std::swap(copy_, other.copy_);
+    std::swap(memtable_, other.memtable_);
+    std::swap(pin_, other.pin_);
+  }
+
+  Place place_ = Place::kNone;
+  std::string_view view_;
+  std::string copy_;
+  std::shared_ptr<const Memtable> memtable_;
+  BlockCache::Pin pin_;
+};
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_ENGINE_PINNED_VALUE_H_
