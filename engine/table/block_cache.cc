@@ -12,6 +12,7 @@ namespace ioengine {
 namespace {
 
 constexpr uint8_t kMostReuse = 3;
+constexpr size_t kCacheLineBytes = 64;
 
 size_t BufferBytes(const BlockHandle& handle) {
   return std::bit_ceil(size_t{handle.pages}) * kBlockPageBytes;
@@ -91,8 +92,10 @@ Task<absl::StatusOr<BlockCache::Pin>> BlockCache::Read(std::shared_ptr<const Tab
       frame = *started;
       break;
     }
+    // Those who wanted the blocks that are being read may be gone.
+    const bool will_be_room = short_pins_ > 0 || loading_ > 0;
     const bool waits =
-        use == PinUse::kShort && short_pins_ > 0 && absl::IsResourceExhausted(started.status());
+        use == PinUse::kShort && will_be_room && absl::IsResourceExhausted(started.status());
     if (!waits) {
       if (may.ok()) ++stats_.full;
       co_return file->At(handle, started.status());
@@ -121,6 +124,13 @@ BlockCache::Pin BlockCache::TryRead(const TableFile& file, const BlockHandle& ha
   return *std::move(pin);
 }
 
+void BlockCache::PrefetchBlock(const TableFile& file, const BlockHandle& handle) const {
+  const auto found = frames_.find(FrameKey{file.id, handle.offset_bytes});
+  if (found == frames_.end()) return;
+  const char* const frame = reinterpret_cast<const char*>(found->second.get());
+  for (size_t at = 0; at < sizeof(Frame); at += kCacheLineBytes) __builtin_prefetch(frame + at);
+}
+
 absl::StatusOr<BlockCache::Frame*> BlockCache::StartLoad(
     const std::shared_ptr<const TableFile>& file, BlockHandle handle, BlockKind kind) {
   const size_t bytes = BufferBytes(handle);
@@ -137,6 +147,7 @@ absl::StatusOr<BlockCache::Frame*> BlockCache::StartLoad(
   (loading->in_main ? main_ : small_).PushBack(*loading);
   (loading->in_main ? main_bytes_ : small_bytes_) += bytes;
   ++stats_.misses;
+  ++loading_;
   frames_[loading->key] = std::move(frame);
   loads_.Spawn(Load(this, loading, file));
   return loading;
@@ -154,6 +165,8 @@ Task<> BlockCache::Load(BlockCache* cache, Frame* frame, std::shared_ptr<const T
   frame->status = file->At(frame->handle, status);
   frame->state = status.ok() ? Frame::State::kReady : Frame::State::kFailed;
   frame->loaded.Set();
+  --cache->loading_;
+  cache->WakeWaiting();
   if (status.ok()) co_return;
   std::unique_ptr<Frame> failed = cache->Detach(*frame);
   if (frame->pins > 0) cache->failed_[frame] = std::move(failed);

@@ -112,14 +112,22 @@ class BlockCache {
   // when the task that began it is destroyed.
   // Errors: those of the read; DataLoss, naming the file and the offset, for a damaged block, which
   // is not kept, or for one of another size or kind than is asked for; ResourceExhausted when there
-  // is no room and no short pin that will make some, or max_pinned_bytes are held. Cost: a hit is a
-  // look-up in a hash table and no suspension.
+  // is no room and no short pin or read that will make some, or max_pinned_bytes are held. Cost: a
+  // hit is a look-up in a hash table and no suspension.
   Task<absl::StatusOr<Pin>> Read(std::shared_ptr<const TableFile> file, BlockHandle handle,
                                  BlockKind kind, PinUse use = PinUse::kHeld);
 
   // The same if it is there already; else a Pin that is not valid().
   Pin TryRead(const TableFile& file, const BlockHandle& handle, BlockKind kind,
               PinUse use = PinUse::kHeld);
+
+  // For who looks for several blocks in turn: asks for the memory that TryRead reads, at first for
+  // the place in the table of blocks, and then for what is there. Cost: does not wait for memory
+  // if they are called in this order, some time apart.
+  void PrefetchPlace(const TableFile& file, const BlockHandle& handle) const {
+    frames_.prefetch(FrameKey{file.id, handle.offset_bytes});
+  }
+  void PrefetchBlock(const TableFile& file, const BlockHandle& handle) const;
 
   uint64_t NewFileId() { return ++last_file_id_; }
 
@@ -171,7 +179,8 @@ class BlockCache {
   size_t pinned_bytes_ = 0;
   size_t held_bytes_ = 0;  // of those
   size_t short_pins_ = 0;
-  Event unpinned_;  // pulsed
+  size_t loading_ = 0;  // frames
+  Event unpinned_;      // pulsed
   uint64_t last_file_id_ = 0;
   BlockCacheStats stats_;
   TaskScope loads_;

@@ -272,7 +272,7 @@ TEST_F(StoreReaderTest, ValuesAreOfOneMoment) {
     for (uint64_t i = 0; i < 40; ++i) keys.push_back(KeyOf(i));
     int differ = 0;
     std::vector<Value> last;
-    for (int round = 0; round < 20'000 && differ < 20; ++round) {
+    for (int round = 0; round < 20'000 && differ < 10; ++round) {
       const auto values = co_await store.MultiGet(ViewsOf(keys));
       if (!values.ok()) co_return values.status();
       for (const Value& value : *values) {
@@ -282,7 +282,7 @@ TEST_F(StoreReaderTest, ValuesAreOfOneMoment) {
       last = *values;
       co_await Yield();
     }
-    EXPECT_EQ(differ, 20);
+    EXPECT_EQ(differ, 10);
     stop = true;
     co_return co_await scope.Join();
   };

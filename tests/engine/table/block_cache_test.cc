@@ -237,6 +237,30 @@ TEST(BlockCacheTest, NobodyWaitsForAShortPinThatIsNotThere) {
   }
 }
 
+// All of the cache is being read for tasks that are gone.
+Task<absl::Status> ReadBesideWhatNobodyWants(Shard& shard) {
+  Fixture fixture(shard);
+  auto file = co_await MakeFile(shard.io(), &fixture.cache);
+  if (!file.ok()) co_return file.status();
+  fixture.file = *file;
+  absl::Status statuses[16];
+  TaskScope scope(shard.executor());
+  for (uint64_t block = 0; block < 16; ++block) {
+    scope.Spawn(ReadShortInto(&fixture, block, &statuses[block]));
+  }
+  while (fixture.cache.stats().misses < 16) co_await Yield();
+  scope.Cancel();
+  EXPECT_EQ(fixture.cache.pinned_bytes(), 0u);
+  const absl::StatusOr<BlockCache::Pin> pin = co_await ReadShort(&fixture, 40);
+  co_return pin.status();
+}
+
+TEST(BlockCacheTest, WhoeverReadsWaitsForReadsThatNobodyWants) {
+  Simulation simulation({.seed = 1});
+  const SimulationResult result = simulation.Run(ReadBesideWhatNobodyWants);
+  ASSERT_TRUE(result.ok()) << result.message;
+}
+
 // Of blocks that are used often, while others are used once.
 Task<absl::Status> ScanBesideHot(Shard& shard, uint64_t* hot_reads) {
   Fixture fixture(shard);
