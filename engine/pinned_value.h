@@ -36,11 +36,7 @@ class PinnedValue {
   // It is a copy: it is short, or too much of the cache was held.
   bool is_copy() const { return place_ == Place::kCopy; }
 
- private:
-  friend class StoreReader;
-
-  enum class Place : uint8_t { kNone, kCopy, kKept };
-
+  // For those who find values. A pin is a held one.
   static PinnedValue Copy(std::string_view value) {
     PinnedValue copied;
     copied.place_ = Place::kCopy;
@@ -61,6 +57,9 @@ class PinnedValue {
     kept.pin_ = std::move(pin);
     return kept;
   }
+
+ private:
+  enum class Place : uint8_t { kNone, kCopy, kKept };
 
   void Swap(PinnedValue& other) noexcept {
     std::swap(place_, other.place_);

@@ -26,7 +26,10 @@ class VersionLookup {
 
   // Goes on with what is in the cache; whether it is done. Cost: no task, and no allocation.
   bool TryFinish();
-  // Reads the rest. REQUIRES: that TryFinish said no.
+  // The same in steps: see TableLookup::Step. False when it is done, or must Finish.
+  bool Step(BlockCache::Pin& pin);
+  bool done() const { return done_; }
+  // Reads the rest. REQUIRES: !done(), and that TryFinish or Step said no.
   Task<> Finish();
 
   // When it is done. Errors: those of TableReader::Get; why a table is quarantined that may have
@@ -38,10 +41,14 @@ class VersionLookup {
   }
 
  private:
+  bool GoToNextTable();
+  bool IsResult();
+
   const Version* version_;
   std::string_view key_;
   Sequence at_;
   size_t next_run_ = 0;
+  bool done_ = false;
   std::optional<TableLookup> table_;  // where it is
   absl::Status status_;
 };

@@ -76,6 +76,8 @@ class Block {
   // The newest record of `key`, whose hash is given, with a sequence of at most `at`; size() if
   // there is none.
   size_t Find(std::string_view key, uint64_t key_hash, Sequence at) const;
+  // Asks for what a search reads first: slots and fingerprints.
+  void Prefetch() const;
 
  private:
   BlockSlot SlotAt(size_t at) const;

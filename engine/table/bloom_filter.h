@@ -64,6 +64,10 @@ struct BloomFilterShape {
     }
     return true;
   }
+  // Asks for what MayContain reads.
+  void Prefetch(uint64_t key_hash, std::span<const std::byte> page) const {
+    __builtin_prefetch(page.data() + BucketBegin(key_hash));
+  }
 
  private:
   // From the hash's upper bits.

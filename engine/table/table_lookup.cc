@@ -37,6 +37,38 @@ bool TableLookup::TryFinish() {
   return true;
 }
 
+bool TableLookup::Step(BlockCache::Pin& pin) {
+  if (stage_ == Stage::kDone) return false;
+  switch (step_) {
+    case StepTo::kPlace:
+      table_->cache_.PrefetchPlace(*table_->file_, wanted_);
+      step_ = StepTo::kBlock;
+      return true;
+    case StepTo::kBlock:
+      table_->cache_.PrefetchBlock(*table_->file_, wanted_);
+      step_ = StepTo::kPin;
+      return true;
+    case StepTo::kPin:
+      pin = table_->cache_.TryRead(*table_->file_, wanted_, kind_, PinUse::kShort);
+      if (!pin.valid()) return false;
+      PrefetchBytes(pin);
+      step_ = StepTo::kRead;
+      return true;
+    case StepTo::kRead:
+      TakeBlock(std::move(pin));
+      return stage_ != Stage::kDone;
+  }
+  return false;
+}
+
+void TableLookup::PrefetchBytes(const BlockCache::Pin& pin) const {
+  if (stage_ == Stage::kFilter) {
+    table_->layout().filter.Prefetch(key_hash_, pin.bytes());
+  } else {
+    pin.block().Prefetch();
+  }
+}
+
 Task<> TableLookup::Finish() {
   do {
     // Whoever waits for a block has none.
@@ -55,6 +87,8 @@ void TableLookup::Want(Stage stage, BlockKind kind, const BlockHandle& handle) {
   stage_ = stage;
   kind_ = kind;
   wanted_ = handle;
+  // Those of filter and index are few: where they are is in the processor's cache.
+  step_ = kind == BlockKind::kData ? StepTo::kPlace : StepTo::kPin;
 }
 
 void TableLookup::WantIndex() {

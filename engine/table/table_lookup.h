@@ -32,7 +32,12 @@ class TableLookup {
 
   // Goes on with what is in the cache; whether it is done.
   bool TryFinish();
-  // Reads the rest. REQUIRES: that TryFinish said no.
+  // The same in steps, between which the processor can do something else: each asks for the memory
+  // that the next one reads. `pin` is the caller's, for what one step leaves to the next; he must
+  // not suspend between them. False when nothing is left to do: it is done, or must Finish.
+  bool Step(BlockCache::Pin& pin);
+  bool done() const { return stage_ == Stage::kDone; }
+  // Reads the rest. REQUIRES: !done(), and that TryFinish or Step said no.
   Task<> Finish();
 
   // When it is done: see TableReader::Get.
@@ -41,12 +46,15 @@ class TableLookup {
 
  private:
   enum class Stage : uint8_t { kFilter, kIndex, kData, kLostKeys, kDone };
+  // Of what Step does for the block of a stage.
+  enum class StepTo : uint8_t { kPlace, kBlock, kPin, kRead };
 
   void Want(Stage stage, BlockKind kind, const BlockHandle& handle);
   void WantIndex();
   void TakeBlock(BlockCache::Pin pin);
   void TakeIndex(const Block& index);
   void TakeData(BlockCache::Pin pin);
+  void PrefetchBytes(const BlockCache::Pin& pin) const;
   void TakeError(const absl::Status& error);
   void Fail(const absl::Status& status);
 
@@ -55,6 +63,7 @@ class TableLookup {
   Sequence at_;
   uint64_t key_hash_ = 0;
   Stage stage_ = Stage::kDone;
+  StepTo step_ = StepTo::kPlace;
   BlockKind kind_ = BlockKind::kFilter;
   BlockHandle wanted_;
   BlockHandle index_;
