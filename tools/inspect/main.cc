@@ -55,11 +55,13 @@ absl::StatusOr<std::string> Dump(const std::string& path, bool json, bool with_r
 int RunSalvage(const std::string& directory, const std::string& target) {
   const absl::StatusOr<SalvageReport> report = Salvage(directory, target);
   if (!report.ok()) return Fail(report.status());
-  std::printf("%s: %s records of %s frames; %s frames are missing, and parts of %s records\n",
-              target.c_str(), std::to_string(report->records).c_str(),
-              std::to_string(report->frames).c_str(),
-              std::to_string(report->missing_frames).c_str(),
-              std::to_string(report->cut_records).c_str());
+  std::string text =
+      absl::StrCat(target, ": ", report->keys, " keys, of ", report->table_records, " records in ",
+                   report->tables, " tables and ", report->records, " in ", report->frames,
+                   " frames of logs; ", report->missing_frames,
+                   " frames are missing, and parts of ", report->cut_records, " records\n");
+  for (const std::string& lost : report->lost) absl::StrAppend(&text, "lost: ", lost, "\n");
+  std::fputs(text.c_str(), stdout);
   return 0;
 }
 

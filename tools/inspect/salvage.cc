@@ -1,175 +1,74 @@
 #include "ioengine/tools/inspect/salvage.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "ioengine/engine/format/batch_record.h"
-#include "ioengine/engine/format/coding.h"
 #include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/engine/runtime.h"
 #include "ioengine/engine/shard_store.h"
 #include "ioengine/engine/wal/wal_stream.h"
 #include "ioengine/sched/future.h"
-#include "ioengine/tools/inspect/files.h"
 #include "ioengine/tools/inspect/report.h"
+#include "ioengine/tools/inspect/root.h"
+#include "ioengine/tools/inspect/salvage_parts.h"
+#include "ioengine/tools/inspect/stream.h"
 
 namespace ioengine::inspect {
 namespace {
 
-struct SavedRecord {
-  Sequence sequence;
-  std::vector<std::byte> bytes;
-};
+// Of a record of the log, beside key and value.
+constexpr size_t kOverheadBytes = 64;
 
-// Collects the frames of a stream by their numbers, and puts its records together.
-class StreamSalvage {
- public:
-  // What ROOT says of the stream, if that is known.
-  StreamSalvage(const Uuid& database, std::optional<RootStream> root)
-      : database_(database), root_(std::move(root)) {}
-
-  // Every good frame in the file, at each page.
-  void AddSegment(uint64_t segment, std::span<const std::byte> file) {
-    for (uint64_t offset = 0; offset + kWalPageBytes <= file.size(); offset += kWalPageBytes) {
-      const std::span<const std::byte> rest = file.subspan(offset);
-      const uint64_t salt = SaltOf(segment, rest);
-      const std::optional<WalFrameHeader> header =
-          PeekWalFrame(rest.first(kWalPageBytes), salt, rest.size());
-      if (!header.has_value()) continue;
-      const std::span<const std::byte> frame = rest.first(WalFrameBytes(header->body_bytes));
-      if (!IsWalFrameIntact(*header, offset, frame)) continue;
-      if (IsBehindSeal(header->frame)) continue;
-      const std::span<const std::byte> body =
-          frame.subspan(sizeof(WalFrameHeader), header->body_bytes);
-      frames_[header->frame] = {body.begin(), body.end()};
-    }
-  }
-
-  void TakeRecords(std::vector<SavedRecord>& records, SalvageReport& report) {
-    uint64_t next = 1;
-    for (const auto& [number, body] : frames_) {
-      report.missing_frames += number - next;
-      if (number != next) DropPart(report);
-      next = number + 1;
-      ++report.frames;
-      TakeFrame(body, records, report);
-    }
-    if (root_.has_value() && root_->seal.has_value() && root_->seal->frame >= next) {
-      report.missing_frames += root_->seal->frame + 1 - next;
-    }
-    DropPart(report);
-  }
-
- private:
-  // Without ROOT the frame says it itself; what is left of a segment's earlier life does too.
-  uint64_t SaltOf(uint64_t segment, std::span<const std::byte> front) const {
-    if (!root_.has_value()) {
-      return LoadFixed<uint64_t>(front.data() + offsetof(WalFrameHeader, salt));
-    }
-    return WalSalt({database_, root_->incarnation, root_->stream, root_->root_epoch}, segment);
-  }
-  bool IsBehindSeal(uint64_t frame) const {
-    return root_.has_value() && root_->seal.has_value() && frame > root_->seal->frame;
-  }
-
-  void DropPart(SalvageReport& report) {
-    report.cut_records += part_.empty() ? 0 : 1;
-    part_.clear();
-  }
-
-  void TakeFrame(std::span<const std::byte> body, std::vector<SavedRecord>& records,
-                 SalvageReport& report) {
-    WalFragmentReader reader(body);
-    for (auto fragment = reader.Next(); fragment.has_value(); fragment = reader.Next()) {
-      const bool begins =
-          fragment->kind == WalFragmentKind::kWhole || fragment->kind == WalFragmentKind::kFirst;
-      // The begin is missing.
-      if (!begins && part_.empty()) {
-        report.cut_records += fragment->kind == WalFragmentKind::kLast ? 1 : 0;
-        continue;
-      }
-      part_.insert(part_.end(), fragment->bytes.begin(), fragment->bytes.end());
-      const bool ends =
-          fragment->kind == WalFragmentKind::kWhole || fragment->kind == WalFragmentKind::kLast;
-      if (!ends) continue;
-      const Sequence sequence = DecodeBatchRecord(part_).sequence;
-      records.push_back({sequence, std::exchange(part_, {})});
-      ++report.records;
-    }
-  }
-
-  const Uuid database_;
-  const std::optional<RootStream> root_;
-  std::map<uint64_t, std::vector<std::byte>> frames_;  // bodies
-  std::vector<std::byte> part_;                        // of a record that goes on
-};
-
-Task<absl::Status> WriteRecords(Shard& shard, std::string target,
-                                const std::vector<SavedRecord>* records, size_t memtable_bytes) {
+Task<absl::Status> WriteChanges(Shard& shard, std::string target, const Changes* changes,
+                                size_t largest_bytes, uint64_t* keys) {
   StoreOptions options;
-  options.memtable_bytes = memtable_bytes;
+  options.wal.max_pending_bytes =
+      std::clamp(largest_bytes + kOverheadBytes, options.wal.max_pending_bytes, kMaxWalRecordBytes);
   auto store = co_await ShardStore::Open(shard, target, options);
   if (!store.ok()) co_return store.status();
-  for (const SavedRecord& record : *records) {
-    OperationReader operations = DecodeBatchRecord(record.bytes).operations;
-    WriteBatch batch;
-    Operation operation;
-    while (operations.Next(&operation)) {
-      if (operation.kind == OperationKind::kPut) {
-        batch.Put(operation.key, operation.value);
-      } else {
-        batch.Delete(operation.key);
-      }
-    }
-    auto written = co_await (*store)->Write(batch, Durability::kMemory);
+  for (const auto& [key, change] : changes->newest()) {
+    if (change.kind == OperationKind::kDelete) continue;
+    auto written = co_await (*store)->Put(key, change.value, Durability::kMemory);
     if (!written.ok()) co_return written.status();
+    ++*keys;
   }
   co_return co_await (*store)->Close();
 }
 
-absl::StatusOr<std::map<uint64_t, StreamSalvage>> ReadStreams(const std::string& directory) {
-  // Damage to it is what one may be here for.
-  std::optional<RootState> root;
-  const absl::StatusOr<DatabaseReport> report = InspectDatabase(directory);
-  if (report.ok()) root = report->root;
-  std::map<uint64_t, std::map<uint64_t, std::string>> paths;
+// Damage to these is what one may be here for.
+absl::StatusOr<Known> FindOut(const std::string& directory) {
+  Known known;
+  absl::StatusOr<std::vector<SlotReport>> slots = InspectRoot(directory + "/ROOT");
+  if (!slots.ok()) return known;
+  for (const SlotReport& slot : *slots) {
+    if (absl::IsFailedPrecondition(slot.status)) return slot.status;
+  }
+  DatabaseReport report;
+  report.slots = *std::move(slots);
+  FindInForce(report);
+  known.root = std::move(report.root);
+  if (!known.root.has_value()) return known;
+  if (known.root->manifests.empty()) known.manifest.emplace();
+  if (known.root->manifests.size() != 1) return known;
+  const RootManifest& named = known.root->manifests.front();
+  Segments segments;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    const auto name = ParseWalSegmentName(entry.path().filename().string());
-    if (name.has_value() && name->kind == WalKind::kLog)
-      paths[name->stream][name->segment] = entry.path().string();
+    const auto id = ParseWalSegmentName(entry.path().filename().string());
+    if (!id.has_value() || id->kind != WalKind::kManifest || id->stream != named.stream) continue;
+    absl::StatusOr<SegmentReport> segment = InspectSegment(entry.path().string());
+    if (segment.ok()) segments[id->segment] = *std::move(segment);
   }
-  if (error) return absl::NotFoundError(absl::StrCat(directory, ": ", error.message()));
-  std::map<uint64_t, StreamSalvage> streams;
-  for (const auto& [stream, segments] : paths) {
-    std::optional<RootStream> of_root;
-    if (root.has_value()) {
-      for (const RootStream& named : root->streams) {
-        if (named.stream == stream) of_root = named;
-      }
-      // Let go, or never begun.
-      if (!of_root.has_value()) continue;
-    }
-    const Uuid database = root.has_value() ? root->database : Uuid();
-    StreamSalvage& salvage =
-        streams.emplace(stream, StreamSalvage(database, of_root)).first->second;
-    for (const auto& [number, path] : segments) {
-      absl::StatusOr<std::vector<std::byte>> file = ReadFile(path);
-      if (!file.ok()) return file.status();
-      salvage.AddSegment(number, *file);
-    }
-  }
-  if (streams.empty()) return absl::NotFoundError(absl::StrCat(directory, " has no log"));
-  return streams;
+  std::vector<std::string> problems;
+  ManifestReport manifest = InspectManifest(directory, *known.root, named, segments, problems);
+  if (manifest.is_whole) known.manifest = std::move(manifest.state);
+  return known;
 }
 
 }  // namespace
@@ -180,20 +79,25 @@ absl::StatusOr<SalvageReport> Salvage(const std::string& directory, const std::s
     return absl::AlreadyExistsError(
         absl::StrCat(target, " is not empty; name a directory for a new database"));
   }
-  auto streams = ReadStreams(directory);
-  if (!streams.ok()) return streams.status();
+  const absl::StatusOr<Known> known = FindOut(directory);
+  if (!known.ok()) return known.status();
   SalvageReport report;
-  std::vector<SavedRecord> records;
-  for (auto& [number, stream] : *streams) stream.TakeRecords(records, report);
-  std::stable_sort(records.begin(), records.end(), [](const SavedRecord& a, const SavedRecord& b) {
-    return a.sequence < b.sequence;
-  });
-  size_t memtable_bytes = size_t{64} << 20;
-  for (const SavedRecord& record : records) memtable_bytes += 4 * record.bytes.size() + 1024;
+  Changes changes;
+  size_t found = 0;
+  absl::Status status = SalvageTables(directory, *known, changes, report, &found);
+  if (status.ok()) status = SalvageLogs(directory, *known, changes, report, &found);
+  if (!status.ok()) return status;
+  if (found == 0) {
+    return absl::NotFoundError(absl::StrCat(directory, " has neither a log nor a table"));
+  }
+  size_t largest_bytes = 0;
+  for (const auto& [key, change] : changes.newest()) {
+    largest_bytes = std::max(largest_bytes, key.size() + change.value.size());
+  }
   auto runtime = Runtime::Start({.shard_count = 1});
   if (!runtime.ok()) return runtime.status();
   const absl::Status written =
-      (*runtime)->Submit(0, WriteRecords, target, &records, memtable_bytes).Wait();
+      (*runtime)->Submit(0, WriteChanges, target, &changes, largest_bytes, &report.keys).Wait();
   if (!written.ok()) return written;
   return report;
 }

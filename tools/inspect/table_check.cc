@@ -110,7 +110,7 @@ class TableCheck {
       const char* name;
       uint64_t end_bytes;
     };
-    std::vector<Section> sections = {{"data", EndOfData()}, {"index, bounds or footer", all}};
+    std::vector<Section> sections = {{"data", EndOfData(scan_)}, {"index, bounds or footer", all}};
     if (scan_.footer.ok()) {
       sections = {{"data", layout().data_bytes},
                   {"index", layout().root.offset_bytes},
@@ -129,14 +129,6 @@ class TableCheck {
                                 LostWith(section.name, begin)});
       begin = stop;
     }
-  }
-
-  // Where the footer does not tell.
-  uint64_t EndOfData() const {
-    for (const TableBlock& block : scan_.blocks) {
-      if (block.kind != BlockKind::kData) return block.handle.offset_bytes;
-    }
-    return Footer().offset_bytes;
   }
 
   std::string LostWith(std::string_view section, uint64_t offset_bytes) const {
@@ -328,6 +320,14 @@ class TableCheck {
 
 TableReport CheckTable(const TableScan& scan, const TableRecord& record) {
   return TableCheck(scan, record).Run();
+}
+
+uint64_t EndOfData(const TableScan& scan) {
+  if (scan.footer.ok()) return scan.description.layout.data_bytes;
+  for (const TableBlock& block : scan.blocks) {
+    if (block.kind != BlockKind::kData) return block.handle.offset_bytes;
+  }
+  return scan.file.size();
 }
 
 std::string KeysOf(const TableRecord& record) {

@@ -2,6 +2,7 @@
 #ifndef IOENGINE_TOOLS_INSPECT_TABLE_CHECK_H_
 #define IOENGINE_TOOLS_INSPECT_TABLE_CHECK_H_
 
+#include <cstdint>
 #include <string>
 
 #include "ioengine/engine/format/manifest_edit.h"
@@ -13,6 +14,8 @@ namespace ioengine::inspect {
 // `record`: what the manifest says of it. Cost: it looks at every record.
 TableReport CheckTable(const TableScan& scan, const TableRecord& record);
 
+// Behind the blocks of data, as far as it can be told.
+uint64_t EndOfData(const TableScan& scan);
 // All keys that the table may have.
 std::string KeysOf(const TableRecord& record);
 // Those that stood in the bytes there, which are in no good block: between what is good around

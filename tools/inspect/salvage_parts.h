@@ -1,0 +1,56 @@
+// What a salvage is made of: the changes that were found, and where they are looked for.
+#ifndef IOENGINE_TOOLS_INSPECT_SALVAGE_PARTS_H_
+#define IOENGINE_TOOLS_INSPECT_SALVAGE_PARTS_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ioengine/engine/format/operation.h"
+#include "ioengine/engine/format/root_state.h"
+#include "ioengine/engine/format/sequence.h"
+#include "ioengine/engine/manifest/manifest_state.h"
+#include "ioengine/tools/inspect/salvage.h"
+
+namespace ioengine::inspect {
+
+// The newest change of each key.
+class Changes {
+ public:
+  struct Change {
+    OperationKind kind = OperationKind::kPut;
+    Sequence sequence;
+    std::string value;
+  };
+
+  // Of two with one sequence the later one counts, as in a batch.
+  void Add(OperationKind kind, std::string_view key, Sequence sequence, std::string_view value) {
+    const auto [at, is_new] = newest_.try_emplace(std::string(key));
+    if (!is_new && sequence < at->second.sequence) return;
+    at->second = {kind, sequence, std::string(value)};
+  }
+
+  const std::map<std::string, Change>& newest() const { return newest_; }
+
+ private:
+  std::map<std::string, Change> newest_;
+};
+
+// What is known of a database.
+struct Known {
+  std::optional<RootState> root;
+  std::optional<ManifestState> manifest;  // all of its edits are good
+};
+
+// NotFound: there is neither a log nor a table that counts. `found`: how many there are.
+absl::Status SalvageTables(const std::string& directory, const Known& known, Changes& changes,
+                           SalvageReport& report, size_t* found);
+absl::Status SalvageLogs(const std::string& directory, const Known& known, Changes& changes,
+                         SalvageReport& report, size_t* found);
+
+}  // namespace ioengine::inspect
+
+#endif  // IOENGINE_TOOLS_INSPECT_SALVAGE_PARTS_H_
