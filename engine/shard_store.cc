@@ -226,6 +226,8 @@ const StoreStats& ShardStore::stats() {
   stats_.flushes = flusher_->flushes();
   stats_.flushed_bytes = flusher_->flushed_bytes();
   stats_.compaction = compactor_->stats();
+  stats_.log = wal_->stats();
+  stats_.runs = view_->version->runs().size();
   stats_.tables = view_->version->table_count();
   stats_.table_bytes = 0;
   for (const SortedRun& run : view_->version->runs()) stats_.table_bytes += run.file_bytes();

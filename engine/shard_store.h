@@ -33,6 +33,7 @@
 #include "ioengine/engine/store_reader.h"
 #include "ioengine/engine/table/block_cache.h"
 #include "ioengine/engine/wal/durability.h"
+#include "ioengine/engine/wal/wal_stats.h"
 #include "ioengine/engine/wal/wal_writer.h"
 #include "ioengine/engine/write_batch.h"
 #include "ioengine/engine/write_pacer.h"
@@ -56,7 +57,9 @@ struct StoreStats {
   uint64_t flushes = 0;
   uint64_t flushed_bytes = 0;  // of tables
   CompactionStats compaction;
+  WalStats log;               // of this opening
   size_t memtable_bytes = 0;  // of changes in memory
+  size_t runs = 0;
   size_t tables = 0;
   uint64_t table_bytes = 0;
 };
