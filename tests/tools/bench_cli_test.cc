@@ -170,6 +170,48 @@ TEST_F(BenchCliTest, SuitesWithoutADiskSayWhatIsWrongWithTheirFlags) {
   EXPECT_THAT(help.output, HasSubstr("isolation"));
 }
 
+TEST_F(BenchCliTest, MeasuresAStoreAndRemovesIt) {
+  const std::string json_path = files_.File("store.json");
+  const Finished run = Run({"store", Dir(), "--keys=5000", "--value=200", "--memtable=512k",
+                            "--cache=2M", "--log-duration=20ms", "--json=" + json_path});
+  ASSERT_EQ(run.exit_status, 0) << run.errors;
+  EXPECT_TRUE(data_.empty());
+  const nlohmann::json report = nlohmann::json::parse(ReadFile(json_path));
+  std::set<std::string> all;
+  for (const Metric& metric : Metrics()) {
+    if (metric.suite == "store") all.insert(std::string(metric.name));
+  }
+  EXPECT_EQ(MetricsIn(report, "store"), all);
+  std::set<std::string> workloads;
+  for (const nlohmann::json& result : report.at("results")) {
+    workloads.insert(result.at("workload"));
+    if (result.at("metric") == "space_amplification" ||
+        result.at("metric") == "table_write_amplification") {
+      EXPECT_GE(result.at("value"), 1) << result;
+      EXPECT_LT(result.at("value"), 10) << result;
+    }
+    if (result.at("metric") == "open_ms") {
+      EXPECT_GT(result.at("ratios").at("bare"), 0);
+    }
+  }
+  EXPECT_EQ(workloads, (std::set<std::string>{"fillrandom", "fillseq", "log", "overwrite",
+                                              "readcold", "readseq", "readwarm", "recovery"}));
+}
+
+TEST_F(BenchCliTest, MeasuresWhatIsAskedForOfAStore) {
+  const Finished run = Run({"store", Dir(), "--keys=500", "--ops=2000", "--depth=3",
+                            "--durability=durable", "--workloads=readwarm"});
+  ASSERT_EQ(run.exit_status, 0) << run.errors;
+  EXPECT_THAT(run.output, HasSubstr("readwarm"));
+  EXPECT_THAT(run.output, Not(HasSubstr("readcold")));
+  EXPECT_THAT(run.output, Not(HasSubstr("fillrandom")));
+  EXPECT_TRUE(data_.empty());
+  EXPECT_EQ(Run({"store", "--workloads=fill"}).exit_status, 2);
+  EXPECT_EQ(Run({"store", "--durability=none"}).exit_status, 2);
+  EXPECT_EQ(Run({"store", "--cache=4k"}).exit_status, 2);
+  EXPECT_EQ(Run({"store", "--dir=/no/such/place"}).exit_status, 1);
+}
+
 TEST_F(BenchCliTest, VerifiesOverShards) {
   const Finished run =
       Run({"io", Dir(), "--size=8M", "--duration=100ms", "--shards=2", "--placement=unbound",

@@ -6,6 +6,7 @@
 #include "ioengine/tools/benchmark/io_suite.h"
 #include "ioengine/tools/benchmark/probe_suite.h"
 #include "ioengine/tools/benchmark/sched_suite.h"
+#include "ioengine/tools/benchmark/store_suite.h"
 #include "ioengine/version.h"
 
 namespace {
@@ -18,6 +19,7 @@ constexpr const char* kHelp =
     "  sched     what tasks cost: switches, spawns, memory, shares, latency beside hogs\n"
     "  timer     sleeping tasks, and the timer wheel\n"
     "  mesh      calls between shards, and from other threads\n"
+    "  store     puts, gets, scans and recovery of a store on one shard\n"
     "  sim       how fast simulations go\n\n"
     "`ioengine-bench SUITE --help` lists a suite's flags, `--version` gives the version.\n";
 
@@ -40,6 +42,7 @@ int main(int argc, char** argv) {
   if (first == "sched") return ioengine::bench::RunSchedSuite(argc - 1, argv + 1);
   if (first == "timer") return ioengine::bench::RunTimerSuite(argc - 1, argv + 1);
   if (first == "mesh") return ioengine::bench::RunMeshSuite(argc - 1, argv + 1);
+  if (first == "store") return ioengine::bench::RunStoreSuite(argc - 1, argv + 1);
   if (first == "sim") return ioengine::bench::RunSimSuite(argc - 1, argv + 1);
   std::fprintf(stderr, "ioengine-bench: there is no suite '%s'\n\n%s", argv[1], kHelp);
   return 2;

@@ -96,6 +96,38 @@ constexpr std::array kMetrics = {
            "Power cuts with the start of a shard and the reading of its file, per second of real "
            "time.",
            "crashes k/s", 1e3},
+
+    Metric{"store", "ops_per_s", "1/s", Better::kHigher,
+           "Puts, gets, or keys of a scan, per second, to the last acknowledgement; of recovery, "
+           "records of the log.",
+           "k ops/s", 1e3},
+    Metric{"store", "settled_ops_per_s", "1/s", Better::kHigher,
+           "The same, to the end of all flushes and compactions.", "settled k ops/s", 1e3},
+    Metric{"store", "bytes_per_s", "B/s", Better::kHigher,
+           "Bytes of keys and values, per second, to the last acknowledgement.", "MB/s", 1e6},
+    Metric{"store", "p50_us", "us", Better::kLower, "Median time of one operation.", "p50 µs", 1},
+    Metric{"store", "p99_us", "us", Better::kLower, "99th percentile of the same time.", "p99 µs",
+           1},
+    Metric{"store", "p999_us", "us", Better::kLower, "99.9th percentile of the same time.",
+           "p99.9 µs", 1},
+    Metric{"store", "cpu_s_per_million_ops", "s", Better::kLower,
+           "CPU time of the process, flushes and compactions included, for a million operations.",
+           "CPU s/M ops", 1},
+    Metric{"store", "write_amplification", "1", Better::kLower,
+           "Bytes written to the log and to tables for each byte of keys and values that was put.",
+           "write amp", 1},
+    Metric{"store", "table_write_amplification", "1", Better::kLower, "The same without the log.",
+           "write amp, tables", 1},
+    Metric{"store", "space_amplification", "1", Better::kLower,
+           "Bytes of all tables, compacted, for each byte of the keys that there are and their "
+           "values.",
+           "space amp", 1},
+    Metric{"store", "runs", "1", Better::kLower, "Sorted runs of tables, compacted.", "runs", 1},
+    Metric{"store", "tables", "1", Better::kLower, "Tables, compacted.", "tables", 1},
+    Metric{"store", "open_ms", "ms", Better::kLower, "Time to open a store that was not closed.",
+           "open ms", 1},
+    Metric{"store", "log_bytes", "B", Better::kLower, "Bytes of the files of its log.", "log MiB",
+           1048576},
 };
 
 }  // namespace
