@@ -126,6 +126,7 @@ CompactionJob StoreCompactor::JobFor(const CompactionPick& pick, uint64_t run) {
 
 Task<absl::Status> StoreCompactor::Compact(CompactionPick pick) {
   const uint64_t run = pick.run.has_value() ? *pick.run : store_.catalog_->NewRun();
+  if (pick.is_move) co_return co_await Move(&pick, run);
   auto result =
       co_await RunCompaction(store_.shard_.io(), store_.files_, *store_.cache_, JobFor(pick, run));
   if (absl::IsDataLoss(result.status())) co_await FindDamage(&pick);
@@ -157,7 +158,31 @@ Task<absl::Status> StoreCompactor::Install(const CompactionPick* pick, Compactio
       (co_await store_.files_.Remove(TableFileName(uuid))).IgnoreError();
     }
   }
-  status = co_await store_.catalog_->Change(std::move(edit), std::move(added));
+  co_return co_await Change(std::move(edit), std::move(added));
+}
+
+Task<absl::Status> StoreCompactor::Move(const CompactionPick* pick, uint64_t run) {
+  ManifestEdit edit;
+  std::vector<std::shared_ptr<Table>> added;
+  for (const auto& tables : pick->runs) {
+    for (const std::shared_ptr<Table>& table : tables) {
+      TableRecord record = table->record();
+      record.run = run;
+      record.tier = pick->tier;
+      edit.removed.push_back(record.identity.uuid);
+      edit.added.push_back(record);
+      added.push_back(store_.catalog_->MoveTable(*table, std::move(record)));
+    }
+  }
+  const uint64_t moved = added.size();
+  absl::Status status = co_await Change(std::move(edit), std::move(added));
+  if (status.ok()) stats_.moved_tables += moved;
+  co_return status;
+}
+
+Task<absl::Status> StoreCompactor::Change(ManifestEdit edit,
+                                          std::vector<std::shared_ptr<Table>> added) {
+  absl::Status status = co_await store_.catalog_->Change(std::move(edit), std::move(added));
   if (!store_.catalog_->failed().ok()) store_.FailWrites(store_.catalog_->failed());
   if (!status.ok()) co_return status;
   store_.ShowTables();

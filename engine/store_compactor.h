@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/uuid.h"
 #include "ioengine/engine/lsm/compaction.h"
 #include "ioengine/engine/lsm/compaction_picker.h"
@@ -26,6 +27,7 @@ struct CompactionStats {
   uint64_t read_bytes = 0;
   uint64_t written_bytes = 0;
   uint64_t dropped_records = 0;
+  uint64_t moved_tables = 0;  // without being written again
 };
 
 // Two jobs at most run at one time, on tables of their own: one on what flushes made, and one on
@@ -38,6 +40,8 @@ struct CompactionStats {
 // A job that fails has changed nothing, and is tried again later; damage in a table that it reads
 // takes that table, which is found by reading all of them, out of all later jobs. When writes have
 // failed no job begins any more.
+//
+// A table that is only to be elsewhere is not written again: one edit removes and adds it.
 //
 // Shard: the store's.
 class StoreCompactor {
@@ -67,7 +71,9 @@ class StoreCompactor {
   std::optional<CompactionPick> Pick(Part part);
   Task<absl::Status> Compact(CompactionPick pick);
   CompactionJob JobFor(const CompactionPick& pick, uint64_t run);
+  Task<absl::Status> Move(const CompactionPick* pick, uint64_t run);
   Task<absl::Status> Install(const CompactionPick* pick, CompactionResult result);
+  Task<absl::Status> Change(ManifestEdit edit, std::vector<std::shared_ptr<Table>> added);
   Task<> FindDamage(const CompactionPick* pick);
 
   ShardStore& store_;

@@ -10,6 +10,10 @@
 namespace ioengine {
 namespace {
 
+// A table that is moved is of target_file_bytes / this, at least, on average.
+constexpr uint64_t kLeastPartOfMoved = 4;
+// Percent: see BeginRound.
+constexpr uint64_t kMuch = 150;
 constexpr uint64_t kGuardSeed = 0x6475617267;  // "guard"
 
 using Tables = std::vector<std::shared_ptr<Table>>;
@@ -35,6 +39,10 @@ struct KeyRange {
     return wider;
   }
 };
+
+bool IsBelow(const std::shared_ptr<Table>& a, const std::shared_ptr<Table>& b) {
+  return a->record().lower < b->record().lower;
+}
 
 const SortedRun* FindRun(const Version& version, uint32_t tier, uint64_t number) {
   for (const SortedRun& run : version.runs()) {
@@ -82,7 +90,7 @@ uint64_t CompactionPick::input_bytes() const {
 }
 
 bool CompactionPicker::IsDamaged(const Table& table) const {
-  return table.reader() == nullptr || damaged_.count(table.record().identity.uuid) > 0;
+  return !table.damage().ok() || damaged_.count(table.record().identity.uuid) > 0;
 }
 
 std::vector<const SortedRun*> CompactionPicker::Eligible(const Version& version,
@@ -103,30 +111,14 @@ std::vector<const SortedRun*> CompactionPicker::Eligible(const Version& version,
   return runs;
 }
 
-uint64_t CompactionPicker::UpperBytes(const Version& version) const {
-  uint64_t sum = 0;
+bool CompactionPicker::IsTooMuch(const Version& version) const {
+  uint64_t upper = 0;
   for (const SortedRun& run : version.runs()) {
-    if (run.tier != kBottomTier) sum += run.file_bytes();
+    if (run.tier != kBottomTier) upper += run.file_bytes();
   }
-  return sum;
-}
-
-// The bottom is as large as so many tiers above it make worth while: each multiplies what goes
-// there at one time by max_runs.
-uint32_t CompactionPicker::MiddleTiers(const Version& version) const {
-  uint64_t largest_flush = 1;
-  for (const SortedRun& run : version.runs()) {
-    if (run.tier == kFlushTier) largest_flush = std::max(largest_flush, run.file_bytes());
-  }
-  const uint64_t bottom = BytesOf(version, kBottomTier);
-  uint32_t tiers = 1;
-  uint64_t at_once =
-      std::max(largest_flush, policy_.target_file_bytes) * policy_.max_runs * policy_.max_runs;
-  while (tiers + 1 < kBottomTier && bottom / policy_.max_runs > at_once) {
-    at_once *= policy_.max_runs;
-    ++tiers;
-  }
-  return tiers;
+  // What is less than a table is not worth while.
+  const uint64_t bottom = std::max(BytesOf(version, kBottomTier), policy_.target_file_bytes);
+  return upper * 100 > bottom * policy_.upper_percent;
 }
 
 // Bounds of the bottom's tables, one in so many that there are about least_slices.
@@ -146,61 +138,109 @@ std::vector<std::string> CompactionPicker::Guards(const Version& version) const 
 std::optional<CompactionPick> CompactionPicker::PickFlushed(const Version& version) const {
   const std::vector<const SortedRun*> runs = Eligible(version, kFlushTier);
   if (runs.size() < 2) return std::nullopt;
-  const uint64_t bottom = BytesOf(version, kBottomTier);
-  bool has_middle = false;
-  for (const SortedRun& run : version.runs()) {
-    has_middle |= run.tier != kFlushTier && run.tier != kBottomTier;
-  }
-  const bool too_much =
-      !has_middle && bottom > 0 && UpperBytes(version) * 100 > bottom * policy_.upper_percent;
-  if (runs.size() < policy_.max_runs && !too_much) return std::nullopt;
+  if (std::optional<CompactionPick> pick = PickFlushedToBottom(version)) return pick;
+  if (runs.size() < policy_.max_runs) return std::nullopt;
   CompactionPick pick;
   for (const SortedRun* const run : runs) pick.runs.push_back(run->tables);
   pick.tier = kFlushTier + 1;
   pick.cut_keys = Guards(version);
+  MoveIfApart(&pick);
   return pick;
+}
+
+// Nobody else has a job on the bottom where nothing is in between.
+std::optional<CompactionPick> CompactionPicker::PickFlushedToBottom(const Version& version) const {
+  if (!IsTooMuch(version)) return std::nullopt;
+  CompactionPick pick;
+  for (const SortedRun* const run : Eligible(version, kFlushTier)) pick.runs.push_back(run->tables);
+  for (const SortedRun& run : version.runs()) {
+    if (run.tier == kFlushTier) continue;
+    if (run.tier != kBottomTier) return std::nullopt;
+    for (const std::shared_ptr<Table>& table : run.tables) {
+      if (IsDamaged(*table)) return std::nullopt;
+    }
+    pick.runs.push_back(run.tables);
+  }
+  pick.tier = kBottomTier;
+  pick.run = kBottomRun;
+  pick.is_bottom = true;
+  pick.cut_keys = Guards(version);
+  MoveIfApart(&pick);
+  return pick;
+}
+
+void CompactionPicker::MoveIfApart(CompactionPick* pick) const {
+  Tables all;
+  for (const Tables& tables : pick->runs) all.insert(all.end(), tables.begin(), tables.end());
+  std::sort(all.begin(), all.end(), IsBelow);
+  Tables moved;
+  uint64_t moved_bytes = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const TableRecord& record = all[i]->record();
+    if (i > 0 && KeyRange::Of(all[i - 1]->record()).Overlaps(record)) return;
+    if (record.tier == pick->tier && record.run == pick->run) continue;
+    // At the bottom they hide nothing.
+    if (pick->is_bottom && record.deletes > 0) return;
+    moved.push_back(all[i]);
+    moved_bytes += record.identity.file_bytes;
+  }
+  // Small ones are better made one.
+  if (moved_bytes < moved.size() * policy_.target_file_bytes / kLeastPartOfMoved) return;
+  pick->is_move = true;
+  pick->runs = {std::move(moved)};
 }
 
 bool CompactionPicker::GoOnWithRound(const Version& version) {
   if (!round_.has_value()) return false;
-  for (const SortedRun* const run : Eligible(version, round_->tier)) {
-    if (run->number <= round_->last_run) return true;
+  for (const SortedRun& run : version.runs()) {
+    if (round_->runs.count({run.tier, run.number}) > 0) return true;
   }
   round_.reset();
   return false;
 }
 
 bool CompactionPicker::BeginRound(const Version& version) {
+  if (IsTooMuch(version)) BeginRoundOfAll(version);
   const uint64_t bottom = BytesOf(version, kBottomTier);
-  const bool too_much = bottom > 0 && UpperBytes(version) * 100 > bottom * policy_.upper_percent;
-  const uint32_t middle_tiers = MiddleTiers(version);
   bool is_lowest = true;
+  for (uint32_t tier = kBottomTier - 1; tier > kFlushTier && !round_.has_value(); --tier) {
+    const std::vector<const SortedRun*> runs = Eligible(version, tier);
+    const bool is_full = runs.size() >= policy_.max_runs;
+    if (is_full) {
+      uint64_t bytes = 0;
+      Round& round = round_.emplace();
+      for (const SortedRun* const run : runs) {
+        round.runs.insert({run->tier, run->number});
+        bytes += run->file_bytes();
+      }
+      // What goes to the bottom is written with (bottom / bytes) times as much of it; one more tier
+      // costs one more time, and saves that until it is too much.
+      const bool is_much = bytes * kMuch >= bottom * policy_.upper_percent;
+      round.to_tier = is_lowest && is_much ? kBottomTier : tier + 1;
+    }
+    // What is here and may not move is in the way of what is above.
+    if (RunsOf(version, tier) > 0) is_lowest = false;
+  }
+  if (!round_.has_value()) return false;
+  if (round_->to_tier == kBottomTier) round_->run = kBottomRun;
+  return true;
+}
+
+void CompactionPicker::BeginRoundOfAll(const Version& version) {
+  Round round;
+  round.to_tier = kBottomTier;
   for (uint32_t tier = kBottomTier - 1; tier > kFlushTier; --tier) {
     const std::vector<const SortedRun*> runs = Eligible(version, tier);
-    if (runs.empty()) {
-      // What is here may not move, and so neither may what is above.
-      if (RunsOf(version, tier) > 0) is_lowest = false;
-      continue;
-    }
-    if (runs.size() >= policy_.max_runs || (is_lowest && too_much)) {
-      Round round;
-      round.tier = tier;
-      round.last_run = runs.front()->number;
-      const bool to_bottom = is_lowest && (tier >= middle_tiers || too_much);
-      round.to_tier = to_bottom ? kBottomTier : tier + 1;
-      if (to_bottom) round.run = kBottomRun;
-      round_ = round;
-      return true;
-    }
-    is_lowest = false;
+    for (const SortedRun* const run : runs) round.runs.insert({run->tier, run->number});
+    if (runs.size() < RunsOf(version, tier)) break;
   }
-  return false;
+  if (!round.runs.empty()) round_ = std::move(round);
 }
 
 std::optional<CompactionPick> CompactionPicker::PickSlice(const Version& version) {
   std::vector<const SortedRun*> runs;
-  for (const SortedRun* const run : Eligible(version, round_->tier)) {
-    if (run->number <= round_->last_run) runs.push_back(run);
+  for (const SortedRun& run : version.runs()) {
+    if (round_->runs.count({run.tier, run.number}) > 0) runs.push_back(&run);
   }
   const SortedRun* const bottom =
       round_->to_tier == kBottomTier ? FindRun(version, kBottomTier, kBottomRun) : nullptr;
@@ -210,8 +250,7 @@ std::optional<CompactionPick> CompactionPicker::PickSlice(const Version& version
   for (const SortedRun* const run : runs) {
     if (run != bottom) starts.insert(starts.end(), run->tables.begin(), run->tables.end());
   }
-  std::sort(starts.begin(), starts.end(),
-            [](const auto& a, const auto& b) { return a->record().lower < b->record().lower; });
+  std::sort(starts.begin(), starts.end(), IsBelow);
   for (const std::shared_ptr<Table>& start : starts) {
     KeyRange range = KeyRange::Of(start->record());
     CompactionPick pick;
@@ -236,6 +275,7 @@ std::optional<CompactionPick> CompactionPicker::PickSlice(const Version& version
     pick.run = round_->run;
     pick.is_bottom = round_->to_tier == kBottomTier;
     pick.cut_keys = Guards(version);
+    MoveIfApart(&pick);
     return pick;
   }
   // All that is left of the round overlaps with damage.

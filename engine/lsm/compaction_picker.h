@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -25,7 +26,7 @@ inline constexpr uint64_t kBottomRun = 0;
 
 struct CompactionPolicy {
   // Runs of a tier above the bottom, at most, before they become one of the next.
-  uint64_t max_runs = 5;
+  uint64_t max_runs = 8;
   // What the tiers above may hold, of the bottom.
   uint64_t upper_percent = 50;
   // Of a table.
@@ -43,6 +44,9 @@ struct CompactionPick {
   uint32_t tier = 0;                                      // they become tables of
   std::optional<uint64_t> run;                            // none: a new one of that tier
   bool is_bottom = false;
+  // The tables are to be there as they are, and none is to be written: nothing overlaps. Those that
+  // are there already are not in `runs`.
+  bool is_move = false;
   std::vector<std::string> cut_keys;
 
   uint64_t input_bytes() const;
@@ -53,8 +57,13 @@ struct CompactionPick {
 // tier but the last, which is one run.
 //
 //   tier 0      ▭ ▭ ▭ ▭ ▭      flushes; max_runs of them become one run of tier 1, at once
-//   tier 1      ▭▭▭ ▭▭▭        … and so on; a tier more for each time that the bottom has grown by
-//   bottom      ▭▭▭▭▭▭▭▭▭▭     max_runs. Slice by slice, the last of them goes to the bottom
+//   tier 1      ▭▭▭ ▭▭▭        max_runs of them become one of tier 2, and so on, until they are
+//   bottom      ▭▭▭▭▭▭▭▭▭▭     much beside the bottom: then they go there, slice by slice
+//
+// When all that is above the bottom is too much for it, all of it but the flushes goes there.
+//
+// While the bottom is so small that flushes alone are too much for it, they go there at once, with
+// all of it. Tables that overlap with nothing are not written again: they change their place.
 //
 // Tables of tier 1 and below end at guards, which are some bounds of the bottom's tables, chosen by
 // a hash of the key: so they stay the same while tables around them change, and the tables of a
@@ -77,7 +86,7 @@ class CompactionPicker {
   void AddDamaged(const Uuid& uuid) { damaged_.insert(uuid); }
 
   // All eligible runs of the first tier, if there are too many; and if nothing is in between, when
-  // they are too much for the bottom.
+  // they are too much for the bottom: then they go there at once.
   std::optional<CompactionPick> PickFlushed(const Version& version) const;
 
   // A slice of the tiers below. The picks of a round have the same `run`, which the first gets from
@@ -95,8 +104,7 @@ class CompactionPicker {
 
  private:
   struct Round {
-    uint32_t tier = 0;
-    uint64_t last_run = 0;  // of that tier, and older ones
+    std::set<std::pair<uint32_t, uint64_t>> runs;  // tier and number
     uint32_t to_tier = 0;
     std::optional<uint64_t> run;  // of to_tier
   };
@@ -104,12 +112,16 @@ class CompactionPicker {
   bool IsDamaged(const Table& table) const;
   // Of the tier, that may be moved down.
   std::vector<const SortedRun*> Eligible(const Version& version, uint32_t tier) const;
-  uint32_t MiddleTiers(const Version& version) const;
-  uint64_t UpperBytes(const Version& version) const;
+  // Whether the tiers above hold more than they may, of the bottom.
+  bool IsTooMuch(const Version& version) const;
+  std::optional<CompactionPick> PickFlushedToBottom(const Version& version) const;
+  // Makes a move of it, where that can be.
+  void MoveIfApart(CompactionPick* pick) const;
   std::vector<std::string> Guards(const Version& version) const;
 
   bool GoOnWithRound(const Version& version);
   bool BeginRound(const Version& version);
+  void BeginRoundOfAll(const Version& version);
   std::optional<CompactionPick> PickSlice(const Version& version);
 
   const CompactionPolicy policy_;

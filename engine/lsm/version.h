@@ -31,8 +31,8 @@ class Table {
     ~Owner() = default;
   };
 
-  // Without a reader it is quarantined: `damage` says why it cannot be read.
-  Table(TableRecord record, std::unique_ptr<TableReader> reader, absl::Status damage, Owner* owner)
+  // With `damage`, which says why it cannot be read, it is quarantined, and has no reader.
+  Table(TableRecord record, std::shared_ptr<TableReader> reader, absl::Status damage, Owner* owner)
       : record_(std::move(record)),
         reader_(std::move(reader)),
         damage_(std::move(damage)),
@@ -47,6 +47,8 @@ class Table {
   const TableRecord& record() const { return record_; }
   // Null: it is quarantined.
   TableReader* reader() const { return reader_.get(); }
+  // For the same table with another place, which reads the same file.
+  const std::shared_ptr<TableReader>& shared_reader() const { return reader_; }
   const absl::Status& damage() const { return damage_; }
 
   // No version has it any more, durably.
@@ -54,7 +56,7 @@ class Table {
 
  private:
   const TableRecord record_;
-  std::unique_ptr<TableReader> reader_;
+  std::shared_ptr<TableReader> reader_;
   const absl::Status damage_;
   Owner* const owner_;
   bool retired_ = false;

@@ -75,7 +75,7 @@ Task<> Catalog::OpenSome(std::vector<TableRecord>* records,
   }
 }
 
-std::shared_ptr<Table> Catalog::MakeTable(TableRecord record, std::unique_ptr<TableReader> reader,
+std::shared_ptr<Table> Catalog::MakeTable(TableRecord record, std::shared_ptr<TableReader> reader,
                                           absl::Status damage) {
   Table::Owner* const owner = this;
   return std::make_shared<Table>(std::move(record), std::move(reader), std::move(damage), owner);
@@ -168,7 +168,9 @@ Task<absl::Status> Catalog::Change(ManifestEdit edit, std::vector<std::shared_pt
   // Whether it is there is not known.
   failed_ = status;
   if (!status.ok()) co_return status;
-  const std::set<Uuid> removed(edit.removed.begin(), edit.removed.end());
+  std::set<Uuid> removed(edit.removed.begin(), edit.removed.end());
+  // A table that is moved stays.
+  for (const TableRecord& table : edit.added) removed.erase(table.identity.uuid);
   for (const std::shared_ptr<Table>& table : version_->tables()) {
     if (removed.count(table->record().identity.uuid) > 0) table->Retire();
   }

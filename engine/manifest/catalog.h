@@ -75,6 +75,11 @@ class Catalog final : private Table::Owner {
     return MakeTable(std::move(record), std::move(reader), absl::OkStatus());
   }
 
+  // The same table for another place: an edit removes it, and adds it with `record`.
+  std::shared_ptr<Table> MoveTable(const Table& table, TableRecord record) {
+    return MakeTable(std::move(record), table.shared_reader(), absl::OkStatus());
+  }
+
   // Makes the edit durable, and then version(), with `added`, those that it adds. The tables must
   // be durable with their names. Files of removed ones go with their last reader, in RemoveUnused.
   // Errors: those of Manifest::Append; a failure of the disk leaves the catalog failed.
@@ -100,7 +105,7 @@ class Catalog final : private Table::Owner {
  private:
   void OnUnused(const Uuid& uuid) override { unused_.push_back(uuid); }
 
-  std::shared_ptr<Table> MakeTable(TableRecord record, std::unique_ptr<TableReader> reader,
+  std::shared_ptr<Table> MakeTable(TableRecord record, std::shared_ptr<TableReader> reader,
                                    absl::Status damage);
   Task<absl::Status> OpenTables();
   Task<> OpenSome(std::vector<TableRecord>* records, std::vector<std::shared_ptr<Table>>* tables,

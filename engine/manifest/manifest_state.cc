@@ -14,7 +14,9 @@ absl::Status ManifestState::Check(const ManifestEdit& edit) const {
   std::set<Uuid> added;
   for (const TableRecord& table : edit.added) {
     const Uuid& uuid = table.identity.uuid;
-    if (tables.count(uuid) == 0 && added.insert(uuid).second) continue;
+    // One that it also removes is moved.
+    const bool is_free = tables.count(uuid) == 0 || removed.count(uuid) > 0;
+    if (is_free && added.insert(uuid).second) continue;
     return absl::DataLossError(absl::StrCat("an edit of the manifest adds table ",
                                             TableFileName(uuid), ", which is there already"));
   }
