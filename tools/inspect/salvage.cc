@@ -14,6 +14,7 @@
 #include "ioengine/engine/shard_store.h"
 #include "ioengine/engine/wal/wal_stream.h"
 #include "ioengine/sched/future.h"
+#include "ioengine/sched/yield.h"
 #include "ioengine/tools/inspect/report.h"
 #include "ioengine/tools/inspect/root.h"
 #include "ioengine/tools/inspect/salvage_parts.h"
@@ -24,6 +25,8 @@ namespace {
 
 // Of a record of the log, beside key and value.
 constexpr size_t kOverheadBytes = 64;
+// So that the store's own tasks come to write meanwhile.
+constexpr uint64_t kKeysPerYield = 64;
 
 Task<absl::Status> WriteChanges(Shard& shard, std::string target, const Changes* changes,
                                 size_t largest_bytes, uint64_t* keys) {
@@ -36,7 +39,7 @@ Task<absl::Status> WriteChanges(Shard& shard, std::string target, const Changes*
     if (change.kind == OperationKind::kDelete) continue;
     auto written = co_await (*store)->Put(key, change.value, Durability::kMemory);
     if (!written.ok()) co_return written.status();
-    ++*keys;
+    if (++*keys % kKeysPerYield == 0) co_await Yield();
   }
   co_return co_await (*store)->Close();
 }

@@ -2,6 +2,7 @@
 #ifndef IOENGINE_TOOLS_INSPECT_SALVAGE_PARTS_H_
 #define IOENGINE_TOOLS_INSPECT_SALVAGE_PARTS_H_
 
+#include <cstddef>
 #include <map>
 #include <optional>
 #include <string>
@@ -45,7 +46,8 @@ struct Known {
   std::optional<ManifestState> manifest;  // all of its edits are good
 };
 
-// NotFound: there is neither a log nor a table that counts. `found`: how many there are.
+// Each adds to `changes` and `report` what there is, and to `found` how many tables or logs count.
+// Tables first: what is lost of them decides what counts of logs. Errors: as Salvage.
 absl::Status SalvageTables(const std::string& directory, const Known& known, Changes& changes,
                            SalvageReport& report, size_t* found);
 absl::Status SalvageLogs(const std::string& directory, const Known& known, Changes& changes,

@@ -1,12 +1,16 @@
 // Tables: what is in their good blocks.
 
+#include <cstddef>
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/manifest_edit.h"
+#include "ioengine/tools/inspect/files.h"
 #include "ioengine/tools/inspect/salvage_parts.h"
 #include "ioengine/tools/inspect/table_check.h"
 #include "ioengine/tools/inspect/table_scan.h"
@@ -61,22 +65,19 @@ void AddUnreadable(const std::string& name, const absl::Status& status, const Ta
 absl::Status TakeTable(const std::string& directory, const Uuid& uuid, const TableRecord* record,
                        Changes& changes, SalvageReport& report) {
   const std::string name = TableFileName(uuid);
-  const absl::StatusOr<TableScan> scan = InspectTable(directory + "/" + name);
-  // Damage to a file does not make a newer format of it.
-  if (absl::IsFailedPrecondition(scan.status()) &&
-      !std::filesystem::is_directory(directory + "/" + name)) {
-    return scan.status();
-  }
-  if (!scan.ok()) {
-    AddUnreadable(name, scan.status(), record, report);
+  absl::StatusOr<std::vector<std::byte>> file = ReadFile(directory + "/" + name);
+  if (!file.ok()) {
+    AddUnreadable(name, file.status(), record, report);
     return absl::OkStatus();
   }
-  if (scan->footer.ok() && scan->description.info.uuid != uuid) {
+  const TableScan scan = ScanTable(name, *std::move(file), uuid);
+  if (absl::IsFailedPrecondition(scan.footer)) return scan.footer;
+  if (scan.footer.ok() && scan.description.info.uuid != uuid) {
     AddUnreadable(name, absl::DataLossError("it is another table"), record, report);
     return absl::OkStatus();
   }
-  const uint64_t records = TakeRecords(*scan, changes);
-  AddLost(*scan, records, record, report);
+  const uint64_t records = TakeRecords(scan, changes);
+  AddLost(scan, records, record, report);
   report.tables += records > 0 ? 1 : 0;
   report.table_records += records;
   return absl::OkStatus();

@@ -22,6 +22,7 @@
 #include "ioengine/engine/runtime.h"
 #include "ioengine/engine/shard_store.h"
 #include "ioengine/sched/future.h"
+#include "ioengine/sched/yield.h"
 #include "ioengine/tests/io/test_directory.h"
 
 namespace ioengine::inspect {
@@ -51,12 +52,14 @@ inline std::string ValueOf(uint64_t i, std::string_view what) {
 }
 
 inline Task<absl::Status> PutKeys(ShardStore& store, uint64_t begin, uint64_t end,
-                                  std::string_view what) {
+                                  std::string_view what,
+                                  Durability durability = Durability::kWritten) {
   for (uint64_t i = begin; i < end; ++i) {
     const std::string key = KeyOf(i);
     const std::string value = ValueOf(i, what);
-    const auto put = co_await store.Put(key, value, Durability::kWritten);
+    const auto put = co_await store.Put(key, value, durability);
     if (!put.ok()) co_return put.status();
+    if (i % 64 == 0) co_await Yield();
   }
   co_return absl::OkStatus();
 }

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "absl/status/status.h"
@@ -130,6 +129,16 @@ TEST_F(SalvageTest, WithoutATable) {
     ASSERT_EQ(saved.count(key), 1u) << key;
     EXPECT_EQ(saved.at(key), value);
   }
+}
+
+TEST_F(SalvageTest, ATableThatCannotBeReadIsLost) {
+  const std::string name = Table(1);
+  std::filesystem::remove(path_ + "/" + name);
+  std::filesystem::create_directory(path_ + "/" + name);
+  const SalvageReport report = SalvageInto("unreadable");
+  ASSERT_EQ(report.lost.size(), 1u);
+  EXPECT_EQ(report.tables, 1u);
+  EXPECT_EQ(Saved("unreadable").count(KeyOf(0)), 1u);
 }
 
 TEST_F(SalvageTest, WithoutTheEndOfATable) {

@@ -121,6 +121,35 @@ TEST_F(VerifyTest, DamageToWhatLeadsThroughATable) {
   }
 }
 
+Task<absl::Status> WriteLargeTable(Shard& shard, std::string directory) {
+  auto store = co_await ShardStore::Open(shard, directory, SmallOptions());
+  if (!store.ok()) co_return store.status();
+  absl::Status status = co_await PutKeys(**store, 0, 15'000, "large", Durability::kMemory);
+  if (status.ok()) status = co_await (*store)->Flush();
+  if (!status.ok()) co_return status;
+  co_return co_await (*store)->Close();
+}
+
+// With a large index a part of it leads to a part of the keys.
+TEST_F(VerifyTest, ADamagedBlockOfALargeIndex) {
+  std::filesystem::remove_all(path_);
+  const absl::Status written = runtime_->Submit(0, WriteLargeTable, path_).Wait();
+  ASSERT_TRUE(written.ok()) << written;
+  EXPECT_EQ(VerifyText(Inspect()), path_ + ": all is well\n");
+  const auto scan = InspectTable(path_ + "/" + Table(0));
+  ASSERT_TRUE(scan.ok()) << scan.status();
+  std::vector<const TableBlock*> index;
+  for (const TableBlock& block : scan->blocks) {
+    if (block.kind == BlockKind::kIndex) index.push_back(&block);
+  }
+  ASSERT_GE(index.size(), 4u) << "three and the root";
+  Flip(Table(0), index[1]->handle.offset_bytes + 40);
+  ExpectProblem({Table(0),
+                 absl::StrCat("offset ", index[1]->handle.offset_bytes, ": damaged index"),
+                 absl::StrCat("lost with it: keys from \"", index[1]->block.KeyAt(0), "\" to \"",
+                              index[2]->block.KeyAt(0), "\" (salvage")});
+}
+
 TEST_F(VerifyTest, ATableThatIsMissingOrAnotherOne) {
   const std::string first = Table(0);
   const std::string second = Table(1);
