@@ -130,6 +130,7 @@ void ShardStore::OnFailed(const absl::Status& status) {
 
 void ShardStore::FailWrites(const absl::Status& status) {
   if (failed_.ok()) failed_ = status;
+  pacer_.Stop();
 }
 
 void ShardStore::ShowTables() {
@@ -201,6 +202,7 @@ Task<absl::Status> ShardStore::Sync() {
 Task<absl::Status> ShardStore::Close() {
   if (closing_) co_return absl::UnavailableError("the store is closed already");
   closing_ = true;
+  pacer_.Stop();
   co_await compactor_->Stop();
   absl::Status status = co_await wal_->Close();
   co_await flusher_->Stop();

@@ -164,6 +164,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
 
   void OnReached(Durability level, uint64_t record) override;
   void OnFailed(const absl::Status& status) override;
+  void OnNoSpace() override { space_.AskToGiveWay(); }
 
   void FailWrites(const absl::Status& status);
   // Readers see the catalog's tables from now on.

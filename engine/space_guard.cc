@@ -5,6 +5,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "ioengine/io/dma_file.h"
+#include "ioengine/io/io_error.h"
 #include "ioengine/sched/sleep.h"
 
 namespace ioengine {
@@ -20,7 +21,7 @@ SpaceGuard::SpaceGuard(ShardIo& io, FileSystem& files, uint64_t ballast_bytes)
 Task<absl::Status> SpaceGuard::Start(ClassId class_id) {
   if (ballast_bytes_ == 0) co_return absl::OkStatus();
   absl::Status taken = co_await Take();
-  if (!taken.ok() && !absl::IsResourceExhausted(taken)) co_return taken;
+  if (!taken.ok() && !IsNoSpace(taken)) co_return taken;
   scope_.Spawn(Keep(), class_id);
   co_return absl::OkStatus();
 }
@@ -62,17 +63,23 @@ Task<bool> SpaceGuard::GiveWay() {
   absl::Status status = co_await files_.Remove(kName);
   // Space may be free only once its last owner is gone for good.
   if (status.ok()) status = co_await files_.SyncDirectory();
-  low_.Set();
+  work_.Set();
   co_return status.ok();
 }
 
 Task<> SpaceGuard::Keep() {
   for (;;) {
+    if (held_ && !asked_) {
+      work_.Reset();
+      co_await work_.Wait();
+      continue;
+    }
     if (held_) {
-      low_.Reset();
-      co_await low_.Wait();
+      asked_ = false;
+      (void)co_await GiveWay();
     }
     co_await Sleep(kRetry);
+    asked_ = false;
     if (!held_) (co_await Take()).IgnoreError();
   }
 }

@@ -14,9 +14,10 @@
 
 namespace ioengine {
 
-// A file, BALLAST, that holds space and nothing else. When a flush finds the disk full, the file
-// goes, and the flush has its space: what is in memory reaches its table, and the log can be let
-// go. From then on writes are refused, until there is room for the file again.
+// A file, BALLAST, that holds space and nothing else. When a flush, or the log, finds the disk
+// full, the file goes, and they have its space: what is in memory reaches its table, what was
+// appended reaches the log, and the log can be let go. From then on writes are refused, until there
+// is room for the file again.
 //
 //   held ──GiveWay──► low: writes are refused ──there is space again──► held
 //
@@ -35,6 +36,11 @@ class SpaceGuard {
 
   // Gives it back. False: there is none.
   Task<bool> GiveWay();
+  // The same, soon.
+  void AskToGiveWay() {
+    asked_ = true;
+    work_.Set();
+  }
 
   // OK, or why writes are refused.
   const absl::Status& status() const { return status_; }
@@ -49,8 +55,9 @@ class SpaceGuard {
   FileSystem& files_;
   const uint64_t ballast_bytes_;
   bool held_ = false;
+  bool asked_ = false;
   absl::Status status_;
-  Event low_;
+  Event work_;
   TaskScope scope_;
 };
 

@@ -1,6 +1,7 @@
 #include "ioengine/engine/store_compactor.h"
 
 #include <chrono>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -76,7 +77,10 @@ Task<> StoreCompactor::Run(Part part) {
       work.Reset();
       settled_.Set();
       settled_.Reset();
+      // What is left is in the way of damage, and will not go.
+      if (++idle_ == std::size(work_)) store_.pacer_.SetDebt(0);
       co_await work.Wait();
+      --idle_;
       continue;
     }
     ++running_;
@@ -138,7 +142,7 @@ Task<absl::Status> StoreCompactor::Compact(CompactionPick pick) {
   co_return co_await Install(&pick, *std::move(result));
 }
 
-Task<absl::Status> StoreCompactor::Install(const CompactionPick* pick, CompactionResult result) {
+Task<absl::Status> StoreCompactor::Install(CompactionPick* pick, CompactionResult result) {
   absl::Status status = co_await store_.files_.SyncDirectory();
   if (!status.ok()) co_return status;
   ManifestEdit edit;
@@ -153,6 +157,8 @@ Task<absl::Status> StoreCompactor::Install(const CompactionPick* pick, Compactio
       edit.removed.push_back(table->record().identity.uuid);
     }
   }
+  // Its files can go when it is done.
+  pick->runs.clear();
   if (IsCanary("compaction-removes-before-edit")) {
     for (const Uuid& uuid : edit.removed) {
       (co_await store_.files_.Remove(TableFileName(uuid))).IgnoreError();

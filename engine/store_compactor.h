@@ -72,7 +72,7 @@ class StoreCompactor {
   Task<absl::Status> Compact(CompactionPick pick);
   CompactionJob JobFor(const CompactionPick& pick, uint64_t run);
   Task<absl::Status> Move(const CompactionPick* pick, uint64_t run);
-  Task<absl::Status> Install(const CompactionPick* pick, CompactionResult result);
+  Task<absl::Status> Install(CompactionPick* pick, CompactionResult result);
   Task<absl::Status> Change(ManifestEdit edit, std::vector<std::shared_ptr<Table>> added);
   Task<> FindDamage(const CompactionPick* pick);
 
@@ -81,6 +81,7 @@ class StoreCompactor {
   CompactionStats stats_;
   absl::Status status_;
   size_t running_ = 0;  // jobs
+  size_t idle_ = 0;     // parts that have found nothing to do
   bool stopping_ = false;
   Event work_[2];
   Event settled_;  // pulsed

@@ -10,6 +10,7 @@
 #include "ioengine/engine/lsm/retention.h"
 #include "ioengine/engine/shard_store.h"
 #include "ioengine/engine/table/table_builder.h"
+#include "ioengine/io/io_error.h"
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/check.h"
 #include "ioengine/sched/sleep.h"
@@ -101,11 +102,11 @@ Task<> StoreFlusher::Run() {
       continue;
     }
     status_ = co_await FlushOldest();
-    if (absl::IsResourceExhausted(status_)) {
+    store_.pacer_.EndFlush();
+    if (IsNoSpace(status_)) {
       const bool has_space = co_await store_.space_.GiveWay();
       if (has_space) continue;
     }
-    store_.pacer_.EndFlush();
     if (status_.ok()) FreezeIfFull();
     if (!store_.catalog_->failed().ok()) store_.FailWrites(store_.catalog_->failed());
     progress_.Set();
@@ -164,6 +165,8 @@ Task<absl::Status> StoreFlusher::MakeLogDurable(uint64_t record) {
     absl::Status status = co_await Timeout(kRetry, ReachDurable(record));
     if (!absl::IsDeadlineExceeded(status)) co_return status;
     if (!store_.wal_->space_status().ok()) co_return store_.wal_->space_status();
+    // The log may have been closed without space for its last records.
+    if (stopping_) co_return absl::UnavailableError("the store is closing");
   }
 }
 

@@ -16,6 +16,7 @@
 #include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/engine/wal/wal_reader.h"
 #include "ioengine/io/dma_file.h"
+#include "ioengine/io/io_error.h"
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/sleep.h"
 
@@ -87,7 +88,7 @@ Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::OpenOnce(Shard& sh
   if (opened.ok()) co_return store;
   if (store->wal_ != nullptr) (co_await store->wal_->Close()).IgnoreError();
   if (store->catalog_ != nullptr) (co_await store->catalog_->Close()).IgnoreError();
-  if (absl::IsResourceExhausted(opened)) {
+  if (IsNoSpace(opened)) {
     *gave_way = (co_await store->files_.Remove(SpaceGuard::kName)).ok();
   }
   co_return opened;

@@ -11,6 +11,7 @@ constexpr uint64_t kGearBytes = 4;
 }  // namespace
 
 bool WritePacer::MustWait() const {
+  if (stopped_) return false;
   if (flush_bytes_ > 0 && flush_.IsBehind(slack_bytes_)) return true;
   return debt_bytes_ > low_debt_bytes() && compaction_.IsBehind(slack_bytes_);
 }
@@ -55,6 +56,11 @@ void WritePacer::SetDebt(uint64_t bytes) {
 
 void WritePacer::OnCompacted(uint64_t bytes) {
   compaction_.done_bytes += bytes;
+  Pulse();
+}
+
+void WritePacer::Stop() {
+  stopped_ = true;
   Pulse();
 }
 

@@ -32,7 +32,9 @@ class WritePacer {
   WritePacer& operator=(const WritePacer&) = delete;
 
   // No write has to wait. Cost: two loads.
-  bool is_free() const { return flush_bytes_ == 0 && debt_bytes_ <= low_debt_bytes(); }
+  bool is_free() const {
+    return stopped_ || (flush_bytes_ == 0 && debt_bytes_ <= low_debt_bytes());
+  }
 
   // Waits for a write's share of the work; first come, first served. `used_bytes`: of memory.
   Task<> Pace(size_t write_bytes, size_t used_bytes);
@@ -46,6 +48,9 @@ class WritePacer {
   // them would be of no use.
   void SetDebt(uint64_t bytes);
   void OnCompacted(uint64_t bytes);
+
+  // There will be no more work: nobody waits for any.
+  void Stop();
 
   uint64_t waits() const { return waits_; }
 
@@ -70,6 +75,7 @@ class WritePacer {
   Gear flush_;
   Gear compaction_;
   uint64_t waits_ = 0;
+  bool stopped_ = false;
   Mutex turn_;
   Event progress_;  // pulsed
 };

@@ -6,10 +6,13 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 
 namespace ioengine {
 namespace {
+
+constexpr char kNoSpacePayload[] = "ioengine/no_space";
 
 absl::StatusCode CodeOf(int error) {
   switch (error) {
@@ -79,7 +82,12 @@ absl::Status IoError(int error, std::string_view what, IoSite site) {
                       absl::StrCat(absl::string_view(what.data(), what.size()), ": ",
                                    std::generic_category().message(error),
                                    absl::string_view(Advice(error).data(), Advice(error).size())));
+  if (error == ENOSPC || error == EDQUOT) status.SetPayload(kNoSpacePayload, absl::Cord("yes"));
   return WithIoSite(std::move(status), site);
+}
+
+bool IsNoSpace(const absl::Status& status) {
+  return status.GetPayload(kNoSpacePayload).has_value();
 }
 
 absl::Status CommandError(const IoCommand& command, int32_t result) {

@@ -20,6 +20,11 @@ absl::Status IoError(int error, std::string_view what, IoSite site = {});
 // file, the offset and the size, with the command's site.
 absl::Status CommandError(const IoCommand& command, int32_t result);
 
+// Whether an operation failed for want of space on the disk, or of quota; and not, as other
+// ResourceExhausted, for want of memory or files. A payload of the status says so: it is gone where
+// a status is made anew from code and message.
+bool IsNoSpace(const absl::Status& status);
+
 }  // namespace ioengine
 
 #endif  // IOENGINE_IO_IO_ERROR_H_

@@ -44,6 +44,8 @@ class WalSink {
   virtual void OnReached(Durability level, uint64_t record) = 0;
   // Nothing reaches anything any more. Once.
   virtual void OnFailed(const absl::Status& error) = 0;
+  // The disk has no space for the next segment; what is appended may have to wait for some.
+  virtual void OnNoSpace() {}
 
  protected:
   ~WalSink() = default;

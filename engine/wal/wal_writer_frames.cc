@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/engine/wal/wal_writer.h"
+#include "ioengine/io/io_error.h"
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/check.h"
 
@@ -256,6 +257,7 @@ Task<> WalWriter::MakeSegments() {
       } else if (absl::IsResourceExhausted(made.status())) {
         ++stats_.times_no_space;
         no_space_ = made.status();
+        if (IsNoSpace(no_space_)) sink_.OnNoSpace();
         io_.executor().ArmTimer(space_timer_,
                                 io_.executor().clock().NowNs() + options_.space_retry_ns);
       } else {

@@ -25,6 +25,7 @@ inline StoreOptions SmallStore() {
   options.cache = {.capacity_bytes = size_t{1} << 20, .max_pinned_bytes = size_t{512} << 10};
   options.manifest.segment_bytes = size_t{16} << 10;
   options.table.write_bytes = size_t{16} << 10;
+  options.compaction_reads.buffer_bytes = size_t{16} << 10;
   options.ballast_bytes = size_t{256} << 10;
   options.database = MakeUuid(1, 2);
   return options;

@@ -242,6 +242,13 @@ Task<absl::Status> Work(World* world, ShardStore* store) {
   co_return absl::OkStatus();
 }
 
+// Whoever filled the disk goes: what was appended to the log waits for that.
+Task<absl::Status> MakeSpace(World* world) {
+  co_await Sleep(std::chrono::milliseconds(1 + world->simulation.random().Below(3000)));
+  world->simulation.disk().SetCapacity(SimDiskOptions().capacity_bytes);
+  co_return absl::OkStatus();
+}
+
 // All that is there.
 Task<absl::StatusOr<std::map<std::string, std::string>>> ReadAll(World* world, ShardStore* store) {
   std::map<std::string, std::string> contents;
@@ -273,6 +280,7 @@ Task<absl::Status> Live(Shard& shard, World* world) {
   {
     TaskScope scope(shard.executor());
     for (uint64_t i = 0; i < world->shape.clients; ++i) scope.Spawn(Work(world, store->get()));
+    if (world->filled) scope.Spawn(MakeSpace(world));
     status = co_await scope.Join();
   }
   if (!status.ok()) co_return Explains(*world, status) ? absl::OkStatus() : status;

@@ -25,6 +25,7 @@ void ChooseFaults(World& world) {
   Random& random = world.simulation.random();
   faults.Clear();
   world.hostile = false;
+  world.filled = false;
   world.simulation.disk().SetCapacity(SimDiskOptions().capacity_bytes);
   if (!world.options.faults) return;
   SimFaultRates rates;
@@ -39,6 +40,7 @@ void ChooseFaults(World& world) {
     // Somebody else fills the disk.
     world.simulation.disk().SetCapacity(world.simulation.disk().used_bytes() +
                                         random.Below(uint64_t{1} << 20));
+    world.filled = true;
     world.hostile = true;
   }
   if (!random.OneIn(4)) return;
@@ -131,6 +133,11 @@ Shape ShapeOf(const RunOptions& options) {
   shape.store.wal_read.reads_in_flight = 2 + random.Below(3);
   shape.store.max_log_bytes = wal.segment_bytes * (2 + random.Below(30));
   shape.store.memtable_bytes = size_t{16384} << random.Below(6);
+  // Some have it all in memory and in the log.
+  if (random.OneIn(3)) {
+    shape.store.memtable_bytes = size_t{16} << 20;
+    shape.store.max_log_bytes = uint64_t{1} << 30;
+  }
   shape.store.cache.capacity_bytes = size_t{256} << (10 + random.Below(3));
   shape.store.cache.max_pinned_bytes = shape.store.cache.capacity_bytes / 2;
   shape.store.table.filter_bits_per_key = random.Below(12);

@@ -41,6 +41,7 @@ struct World {
   Ending ending = Ending::kClean;
   bool damaged = false;          // since then
   bool hostile = false;          // this life has failing writes and syncs
+  bool filled = false;           // and somebody else takes the disk's space for some time
   bool over = false;             // nothing more can be checked
   uint64_t life_operations = 0;  // that this life does before its clean end
   // Of this life, that were counted.
