@@ -12,8 +12,9 @@ namespace {
 
 constexpr uint64_t kForever = Poller::kForever;
 constexpr uint64_t kMostStallNs = 1'000'000;
-// About as long as opening a small database takes.
-constexpr uint64_t kTurnsPerLateWrite = 30;
+// About as long as opening a small database takes, and some more.
+constexpr uint64_t kLeastTurnsPerLateWrite = 8;
+constexpr unsigned kLateOrders = 6;
 // A mesh whose shards are few and short-lived.
 constexpr size_t kMaxCallBytes = size_t{1} << 20;
 constexpr size_t kMaxFrameBytes = size_t{64} << 20;
@@ -163,7 +164,7 @@ bool Simulation::RunTurn() {
   ++total_turns_;
   Note(SimEvent::Kind::kTurn, chosen.shard().id());
   chosen.Pump();
-  if (!late_writes_.empty() && random_.OneIn(kTurnsPerLateWrite)) ExecuteLateWrite();
+  if (!late_writes_.empty() && random_.OneIn(turns_per_late_write_)) ExecuteLateWrite();
   if (options_.stall_one_in != 0 && random_.OneIn(options_.stall_one_in)) {
     chosen.StallUntil(clock_.NowNs() + random_.Below(kMostStallNs));
   }
@@ -184,6 +185,8 @@ void Simulation::End(SimulationEnd end) {
   if (end != SimulationEnd::kFinished) {
     const bool killed = end == SimulationEnd::kKilled;
     if (!killed) late_writes_.clear();
+    // Some land while the next process opens its files, some long after.
+    turns_per_late_write_ = kLeastTurnsPerLateWrite << random_.Below(kLateOrders);
     for (const auto& shard : shards_) {
       shard->backend().PowerOff(random_, killed ? &late_writes_ : nullptr);
     }

@@ -155,6 +155,7 @@ class Simulation {
 
   // Of a killed run; may still happen.
   std::vector<SimLateWrite> late_writes_;
+  uint64_t turns_per_late_write_ = 1;
 
   // Of a run.
   std::unique_ptr<RandomDelivery> delivery_;

@@ -244,7 +244,7 @@ void SimBackend::PowerOff(Random& random, std::vector<SimLateWrite>* late) {
                       opcode != IoOpcode::kStat && opcode != IoOpcode::kList;
     const bool may_be_late = late != nullptr && opcode == IoOpcode::kWrite && !flight.cancelled &&
                              flight.operation.file != nullptr;
-    if (may_be_late && random.OneIn(3)) {
+    if (may_be_late && random.OneIn(2)) {
       late->push_back(MakeLate(operation, flight));
     } else if (acts && !powered_off_ && random.OneIn(2)) {
       Effect(operation, flight);

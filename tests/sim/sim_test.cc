@@ -21,7 +21,7 @@ constexpr uint64_t kCrashes = 10'000;
 constexpr uint64_t kTwice = 100;
 #endif
 // A planted bug must be found by one of so many seeds.
-constexpr uint64_t kCanarySeeds = 400;
+constexpr uint64_t kCanarySeeds = 600;
 
 std::string Failure(uint64_t seed, const RunResult& result) {
   return result.trace + "\nseed " + std::to_string(seed) + ": " + result.complaint;

@@ -94,8 +94,12 @@ void PlanEnd(World& world) {
   Random& random = world.simulation.random();
   world.life_operations = 1 + random.Below(100);
   const uint64_t choice = random.Below(10);
-  if (choice < 6) world.simulation.CutPowerAfter(TurnsOfALife(random));
-  if (choice >= 6 && choice < 8) world.simulation.KillAfter(TurnsOfALife(random));
+  if (choice >= 8) return;
+  if (choice < world.shape.kills_of_eight) {
+    world.simulation.KillAfter(TurnsOfALife(random));
+  } else {
+    world.simulation.CutPowerAfter(TurnsOfALife(random));
+  }
 }
 
 void NoteEnd(World& world, const SimulationResult& ended) {
@@ -155,6 +159,7 @@ Shape ShapeOf(const RunOptions& options) {
   shape.keys = 1 + random.Below(random.OneIn(2) ? 8 : 60);
   shape.clients = 1 + random.Below(8);
   shape.most_value_bytes = size_t{1} << (3 + random.Below(13));
+  shape.kills_of_eight = random.OneIn(3) ? 7 : 2;
   shape.durable_percent = random.OneIn(3) ? 100 : random.Below(100);
   shape.written_percent = random.Below(101 - shape.durable_percent);
 

@@ -20,6 +20,8 @@ struct Shape {
   uint64_t keys = 1;
   uint64_t clients = 1;
   size_t most_value_bytes = 1;
+  // Of eight lives that do not end by themselves.
+  uint64_t kills_of_eight = 0;
   // Of 100 writes.
   uint64_t durable_percent = 0;
   uint64_t written_percent = 0;
