@@ -68,6 +68,13 @@ Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(Shard& shard,
   if (directory.empty()) {
     co_return absl::InvalidArgumentError("the name of the database's directory is empty");
   }
+  const size_t pool_bytes = shard.io().buffers().capacity_bytes();
+  if (pool_bytes < options.buffer_bytes()) {
+    co_return absl::InvalidArgumentError(absl::StrCat(
+        "the shard's buffers have ", pool_bytes, " bytes (RuntimeOptions::buffer_pool_bytes), and ",
+        "a store with these StoreOptions needs ", options.buffer_bytes(), ", of which ",
+        options.cache.capacity_bytes, " are of its cache: make that smaller, or the pool larger"));
+  }
   bool gave_way = false;
   auto opened = co_await OpenOnce(shard, directory, options, &gave_way);
   if (opened.ok() || !gave_way) co_return opened;

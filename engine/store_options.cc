@@ -1,5 +1,6 @@
 #include "ioengine/engine/store_options.h"
 
+#include <bit>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +22,17 @@ absl::Status StoreOptions::Validate() const {
   if (absl::Status status = wal_read.Validate(); !status.ok()) return status;
   if (absl::Status status = compaction.Validate(); !status.ok()) return status;
   return wal.Validate();
+}
+
+size_t StoreOptions::buffer_bytes() const {
+  // Runs that a compaction merges: usually less than two tiers, and the bottom.
+  const size_t runs = 2 * compaction.max_runs + 1;
+  const size_t reads = compaction_reads.read_ahead * std::bit_ceil(compaction_reads.buffer_bytes);
+  const size_t writes = (table.write_behind + 1) * std::bit_ceil(table.write_bytes);
+  const size_t frames = wal.max_frames_in_flight * std::bit_ceil(wal.max_frame_bytes);
+  // ROOT, and manifests, of which there are two while one takes the other's place.
+  constexpr size_t kCatalog = size_t{1} << 20;
+  return frames + kCatalog + cache.capacity_bytes + writes + 2 * (runs * reads + writes);
 }
 
 }  // namespace ioengine

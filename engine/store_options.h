@@ -34,7 +34,7 @@ struct StoreOptions {
   // table; writes beyond all of it wait for that.
   size_t memtable_bytes = size_t{64} << 20;
 
-  WalOptions wal = {};
+  WalOptions wal = {.sync = WalSync::kProbe};
   // Of the log, at most, before what is in memory goes to a table however little it is. Bytes.
   uint64_t max_log_bytes = uint64_t{1} << 30;
 
@@ -63,6 +63,10 @@ struct StoreOptions {
 
   // InvalidArgument, naming the field, when a value cannot be used.
   absl::Status Validate() const;
+
+  // Of the shard's DmaBuffers (RuntimeOptions::buffer_pool_bytes), for all that may go on at one
+  // time: the log's frames, the block cache, a flush, two compactions.
+  size_t buffer_bytes() const;
 };
 
 // g++ 12 destroys twice what is made in braces within a co_await, as in

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/wal_frame.h"
+#include "ioengine/engine/wal/sync_probe.h"
 #include "ioengine/sched/check.h"
 
 namespace ioengine {
@@ -20,6 +21,7 @@ WalWriter::WalWriter(ShardIo& io, FileSystem& files, const WalStream& stream,
     : io_(io),
       stream_(stream),
       options_(options),
+      sync_(options.sync),
       sink_(sink),
       maker_(files, stream, options, std::move(zeros), stats_),
       pending_(options.max_pending_bytes),
@@ -42,6 +44,11 @@ Task<absl::StatusOr<std::unique_ptr<WalWriter>>> WalWriter::Create(ShardIo& io, 
   if (absl::Status allocated = log->AllocateSlots(); !allocated.ok()) co_return allocated;
   absl::StatusOr<std::unique_ptr<WalSegment>> first = co_await log->maker_.Make(0);
   if (!first.ok()) co_return first.status();
+  if (options.sync == WalSync::kProbe) {
+    const absl::StatusOr<WalSync> faster = co_await ProbeWalSync(io, (*first)->file);
+    if (!faster.ok()) co_return faster.status();
+    log->sync_ = *faster;
+  }
   log->Begin(*std::move(first));
   co_return log;
 }

@@ -143,6 +143,8 @@ class WalWriter {
   bool poisoned() const { return !poison_.ok(); }
   const WalStats& stats() const { return stats_; }
   const WalStream& stream() const { return stream_; }
+  // kDsync or kFlush: what was asked for, or chosen.
+  WalSync sync() const { return sync_; }
 
  private:
   // A frame in flight.
@@ -220,6 +222,7 @@ class WalWriter {
   ShardIo& io_;
   const WalStream stream_;
   const WalOptions options_;
+  WalSync sync_;
   WalSink& sink_;
   WalStats stats_;
   SegmentMaker maker_;

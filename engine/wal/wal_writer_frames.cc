@@ -110,7 +110,7 @@ void WalWriter::Cut() {
   slot.last_record = framed_record_;
   slot.durable_frame = header.durable_frame;
   slot.completed = false;
-  slot.dsync = wants_durable && options_.sync == WalSync::kDsync &&
+  slot.dsync = wants_durable && sync_ == WalSync::kDsync &&
                (last_plain_frame_ <= durable_.frame || IsCanary("wal-dsync-covers-earlier"));
   slot.wants_sync = wants_durable && !slot.dsync;
   if (!slot.dsync) last_plain_frame_ = frame;

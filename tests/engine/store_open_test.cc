@@ -61,5 +61,18 @@ TEST_F(StoreOpenTest, AnOpenThatIsGivenUpCanBeTriedAgain) {
   EXPECT_EQ(simulation_.Run(GiveUpOpens).status, absl::OkStatus());
 }
 
+Task<absl::Status> OpenWithALargeCache(Shard& shard) {
+  StoreOptions options = SmallStore();
+  options.cache.capacity_bytes = size_t{3} << 20;
+  auto store = co_await ShardStore::Open(shard, "/db", options);
+  co_return store.status();
+}
+
+TEST_F(StoreOpenTest, NeedsAsManyBuffersAsItsOptionsSay) {
+  const absl::Status status = simulation_.Run(OpenWithALargeCache).status;
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_NE(status.message().find("buffer_pool_bytes"), std::string::npos) << status;
+}
+
 }  // namespace
 }  // namespace ioengine

@@ -130,7 +130,8 @@ Shape ShapeOf(const RunOptions& options) {
   wal.segment_bytes = size_t{16384} << random.Below(5);
   wal.max_frame_bytes = std::min(size_t{4096} << random.Below(5), wal.segment_bytes);
   wal.max_frames_in_flight = 1 + random.Below(4);
-  wal.sync = random.OneIn(2) ? WalSync::kDsync : WalSync::kFlush;
+  static constexpr WalSync kSyncs[] = {WalSync::kDsync, WalSync::kFlush, WalSync::kProbe};
+  wal.sync = kSyncs[random.Below(std::size(kSyncs))];
   wal.pooled_segments = 1 + random.Below(3);
   wal.max_pending_bytes = size_t{256} << 10;
   shape.store.wal_read.read_bytes = size_t{4096} << random.Below(5);
@@ -149,7 +150,7 @@ Shape ShapeOf(const RunOptions& options) {
   shape.store.table.write_behind = 1 + random.Below(3);
   shape.store.manifest.segment_bytes = size_t{8192} << random.Below(5);
   shape.store.manifest.roll_bytes = size_t{4096} << random.Below(6);
-  shape.store.manifest.sync = wal.sync;
+  shape.store.manifest.sync = kSyncs[random.Below(std::size(kSyncs))];
   shape.store.ballast_bytes = random.OneIn(4) ? 0 : 2 * wal.segment_bytes + (size_t{64} << 10);
   shape.store.compaction.max_runs = 2 + random.Below(5);
   shape.store.compaction.upper_percent = 10 + random.Below(100);
@@ -168,7 +169,7 @@ Shape ShapeOf(const RunOptions& options) {
   simulation.disk.fua = random.OneIn(2);
   simulation.disk.names_in_order = random.OneIn(2);
   simulation.disk.flush_covers_device = random.OneIn(2);
-  simulation.buffer_pool_bytes = size_t{4} << 20;
+  simulation.buffer_pool_bytes = size_t{8} << 20;
   simulation.max_open_files = 1024;
   simulation.trace_events = options.trace_events;
   return shape;

@@ -48,6 +48,7 @@ Task<absl::Status> WriteAndRead(Shard& shard, std::string path, WalSync sync) {
   const WalOptions options = {.segment_bytes = size_t{8} << 20, .sync = sync};
   auto log = co_await WalWriter::Create(shard.io(), *files, stream, options, ledger);
   if (!log.ok()) co_return log.status();
+  EXPECT_NE((*log)->sync(), WalSync::kProbe);
   absl::Status status;
   {
     TaskScope scope(shard.executor());
@@ -73,7 +74,7 @@ TEST(WalDeviceTest, RecordsComeBack) {
   auto runtime = Runtime::Start({.shard_count = 1, .buffer_pool_bytes = size_t{32} << 20});
   ASSERT_TRUE(runtime.ok()) << runtime.status();
   const TestDirectory directory;
-  for (const WalSync sync : {WalSync::kDsync, WalSync::kFlush}) {
+  for (const WalSync sync : {WalSync::kDsync, WalSync::kFlush, WalSync::kProbe}) {
     auto done = (*runtime)->Submit(0, WriteAndRead, directory.path(), sync);
     const absl::Status status = done.Wait();
     EXPECT_TRUE(status.ok()) << status;

@@ -122,7 +122,7 @@ inline Task<absl::StatusOr<Contents>> ReadContents(Shard& shard, std::string dir
 class TablesTest : public testing::Test {
  protected:
   TablesTest() {
-    auto runtime = Runtime::Start({.shard_count = 1, .buffer_pool_bytes = size_t{48} << 20});
+    auto runtime = Runtime::Start({.shard_count = 1});
     EXPECT_TRUE(runtime.ok()) << runtime.status();
     runtime_ = *std::move(runtime);
     const absl::Status status = runtime_->Submit(0, WriteTables, path_).Wait();

@@ -72,7 +72,7 @@ class InspectTest : public testing::Test {
  protected:
   // Opened twice, so that there is a sealed stream.
   InspectTest() {
-    auto runtime = Runtime::Start({.shard_count = 1, .buffer_pool_bytes = size_t{8} << 20});
+    auto runtime = Runtime::Start({.shard_count = 1});
     EXPECT_TRUE(runtime.ok()) << runtime.status();
     for (int i = 0; i < 2; ++i) {
       const absl::Status status = (*runtime)->Submit(0, WriteSome, path_).Wait();
