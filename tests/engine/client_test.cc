@@ -92,7 +92,8 @@ TEST_F(ClientTest, GivesResultsToACallbackOnTheShard) {
 TEST_F(ClientTest, ACallbackOfACallThatIsRefusedIsCalledHere) {
   runtime_->Stop();
   absl::Status status;
-  client_.SubmitThen(0, [&](absl::StatusOr<int> result) { status = result.status(); }, Add, 1, 2);
+  client_.SubmitThen(
+      0, [&](absl::StatusOr<int> result) { status = result.status(); }, Add, 1, 2);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
 }
 
@@ -139,8 +140,9 @@ TEST_F(ClientTest, ATimeoutEndsTheWaitAndTheTask) {
     std::atomic<bool>* flag_;
   };
   const absl::Status status =
-      client.Submit(
-                0, [](Shard&, SetsAtEnd) -> Task<> { co_await Sleep(1h); }, SetsAtEnd(&ended))
+      client
+          .Submit(
+              0, [](Shard&, SetsAtEnd) -> Task<> { co_await Sleep(1h); }, SetsAtEnd(&ended))
           .Wait();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   while (!ended.load()) std::this_thread::yield();

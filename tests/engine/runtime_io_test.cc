@@ -163,9 +163,9 @@ Task<int> WriteToBrokenPipe(Shard& shard) {
 }
 
 TEST(RuntimeIoTest, ABrokenPipeRaisesNoSignal) {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = [](int) { ++broken_pipes; };
-  struct sigaction before{};
+  struct sigaction before {};
   ASSERT_EQ(sigaction(SIGPIPE, &action, &before), 0);
   for (const BackendChoice choice : {BackendChoice::kIoUring, BackendChoice::kThreadPool}) {
     const auto runtime = StartRuntime({.backend = choice, .buffer_pool_bytes = kSmallPoolBytes});
@@ -179,7 +179,7 @@ TEST(RuntimeIoTest, ABrokenPipeRaisesNoSignal) {
 class SignalStorm {
  public:
   SignalStorm() {
-    struct sigaction action{};
+    struct sigaction action {};
     action.sa_handler = [](int) {};
     EXPECT_EQ(sigaction(SIGUSR1, &action, &before_), 0);  // without SA_RESTART
     thread_ = std::thread([this] {
@@ -203,7 +203,7 @@ class SignalStorm {
   }
 
  private:
-  struct sigaction before_{};
+  struct sigaction before_ {};
   std::atomic<bool> stop_{false};
   int sent_ = 0;
   std::thread thread_;

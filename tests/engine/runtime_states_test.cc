@@ -102,8 +102,9 @@ TEST_F(RuntimeStatesTest, AStopThatIsRequestedByAShard) {
       lent.emplace_back([&runtime, id] { EXPECT_TRUE(runtime->RunShard(id).ok()); });
     }
     EXPECT_TRUE(runtime->WaitUntilRunning().ok());
-    EXPECT_TRUE(runtime->Submit(
-                           1, [](Shard&, Runtime* of) { of->RequestStop(); }, runtime.get())
+    EXPECT_TRUE(runtime
+                    ->Submit(
+                        1, [](Shard&, Runtime* of) { of->RequestStop(); }, runtime.get())
                     .Wait()
                     .ok());
     for (std::thread& thread : lent) thread.join();
@@ -140,7 +141,8 @@ TEST_F(RuntimeStatesTest, StopWhileCallsAreQueued) {
   for (int i = 0; i < 10; ++i) waiting.push_back(runtime->Submit(0, GiveId));
   Client client(*runtime);
   std::atomic<int> told{0};
-  client.SubmitThen(1, [&](const Id& result) { told.fetch_add(result.ok() ? 0 : 1); }, GiveId);
+  client.SubmitThen(
+      1, [&](const Id& result) { told.fetch_add(result.ok() ? 0 : 1); }, GiveId);
   runtime->Stop();
   for (const Future<Id>& future : waiting) EXPECT_FALSE(future.ready());
   waiting.push_back(runtime->Submit(1, GiveId));  // it has not ended yet
