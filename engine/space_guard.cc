@@ -1,9 +1,13 @@
 #include "ioengine/engine/space_guard.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cstring>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "ioengine/engine/wal/write_zeros.h"
+#include "ioengine/io/dma_buffer.h"
 #include "ioengine/io/dma_file.h"
 #include "ioengine/io/io_error.h"
 #include "ioengine/sched/sleep.h"
@@ -12,11 +16,15 @@ namespace ioengine {
 namespace {
 
 constexpr std::chrono::milliseconds kRetry(500);
+constexpr uint64_t kFillBytes = uint64_t{256} << 10;
 
 }  // namespace
 
 SpaceGuard::SpaceGuard(ShardIo& io, FileSystem& files, uint64_t ballast_bytes)
-    : files_(files), ballast_bytes_(ballast_bytes), scope_(io.executor(), {.detached = true}) {}
+    : io_(io),
+      files_(files),
+      ballast_bytes_(ballast_bytes),
+      scope_(io.executor(), {.detached = true}) {}
 
 Task<absl::Status> SpaceGuard::Start(ClassId class_id) {
   if (ballast_bytes_ == 0) co_return absl::OkStatus();
@@ -27,9 +35,7 @@ Task<absl::Status> SpaceGuard::Start(ClassId class_id) {
 }
 
 Task<absl::Status> SpaceGuard::Take() {
-  absl::Status reserved = co_await Reserve();
-  // A file system that cannot is none that this helps on.
-  if (absl::IsUnimplemented(reserved)) reserved = absl::OkStatus();
+  const absl::Status reserved = co_await Reserve();
   held_ = reserved.ok();
   if (held_) {
     status_ = absl::OkStatus();
@@ -50,8 +56,20 @@ Task<absl::Status> SpaceGuard::Reserve() {
   absl::StatusOr<DmaFile> file = co_await files_.OpenFile(kName, options);
   if (!file.ok()) co_return file.status();
   absl::Status status = co_await file->Preallocate(0, ballast_bytes_);
+  if (absl::IsUnimplemented(status)) status = co_await Fill(*file);
   const absl::Status closed = co_await file->Close();
   co_return status.ok() ? closed : status;
+}
+
+// Where a file system gives space to what is written only. An earlier life may have done it.
+Task<absl::Status> SpaceGuard::Fill(const DmaFile& file) {
+  const absl::StatusOr<FileStat> stat = co_await file.Stat();
+  if (!stat.ok()) co_return stat.status();
+  if (stat->size_bytes >= ballast_bytes_) co_return absl::OkStatus();
+  absl::StatusOr<DmaBuffer> zeros = io_.AllocateBuffer(std::min(ballast_bytes_, kFillBytes));
+  if (!zeros.ok()) co_return zeros.status();
+  std::memset(zeros->data(), 0, zeros->size_bytes());
+  co_return co_await WriteZeros(file, *zeros, ballast_bytes_);
 }
 
 Task<bool> SpaceGuard::GiveWay() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "ioengine/io/dma_file.h"
 #include "ioengine/io/file_system.h"
 #include "ioengine/io/shard_io.h"
 #include "ioengine/sched/event.h"
@@ -50,8 +51,10 @@ class SpaceGuard {
  private:
   Task<absl::Status> Take();
   Task<absl::Status> Reserve();
+  Task<absl::Status> Fill(const DmaFile& file);
   Task<> Keep();
 
+  ShardIo& io_;
   FileSystem& files_;
   const uint64_t ballast_bytes_;
   bool held_ = false;

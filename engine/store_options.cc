@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/sched/class_scheduler.h"
 
 namespace ioengine {
@@ -14,6 +15,10 @@ absl::Status StoreOptions::Validate() const {
     if (shares >= 1 && shares <= ClassScheduler::kMaxShares) continue;
     return absl::InvalidArgumentError(absl::StrCat(
         "StoreOptions::", name, " is ", shares, ", and may be 1 to ", ClassScheduler::kMaxShares));
+  }
+  if (ballast_bytes % kWalPageBytes != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("StoreOptions::ballast_bytes is ", ballast_bytes,
+                                                   ", and no multiple of ", kWalPageBytes));
   }
   if (memtable_bytes == 0) {
     return absl::InvalidArgumentError(

@@ -39,7 +39,8 @@ struct StoreOptions {
   uint64_t max_log_bytes = uint64_t{1} << 30;
 
   // Of the disk that is held back for when it is full: then flushes use it, and writes are refused.
-  // At least two of the log's segments, so that such a database can be opened. 0: none.
+  // At least two of the log's segments, so that such a database can be opened; a multiple of 4 KiB.
+  // 0: none.
   uint64_t ballast_bytes = uint64_t{128} << 20;
 
   // Of tables in memory; taken from the shard's DmaBuffers as it is needed.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/engine/wal/write_zeros.h"
 #include "ioengine/sched/canary.h"
 
 namespace ioengine {
@@ -60,7 +61,8 @@ Task<absl::Status> SegmentMaker::Zero(uint64_t number) {
   absl::StatusOr<DmaFile> file = co_await files_.OpenFile(WalSegmentName(stream_, number), options);
   if (!file.ok()) co_return file.status();
   leftover_ = number;
-  absl::Status status = co_await WriteZeros(*file);
+  absl::Status status = co_await WriteZeros(*file, zeros_, options_.segment_bytes);
+  if (status.ok() && !IsCanary("wal-no-segment-zeroing-sync")) status = co_await file->Fdatasync();
   const absl::Status closed = co_await file->Close();
   if (status.ok()) status = closed;
   if (status.ok()) {
@@ -71,18 +73,6 @@ Task<absl::Status> SegmentMaker::Zero(uint64_t number) {
   absl::Status removed = co_await Remove(number);
   if (removed.ok()) leftover_.reset();
   co_return status;
-}
-
-Task<absl::Status> SegmentMaker::WriteZeros(const DmaFile& file) {
-  for (uint64_t offset = 0; offset < options_.segment_bytes;) {
-    const size_t size_bytes =
-        std::min<uint64_t>(zeros_.size_bytes(), options_.segment_bytes - offset);
-    absl::Status written = co_await file.Write(offset, zeros_, size_bytes);
-    if (!written.ok()) co_return written;
-    offset += size_bytes;
-  }
-  if (IsCanary("wal-no-segment-zeroing-sync")) co_return absl::OkStatus();
-  co_return co_await file.Fdatasync();
 }
 
 Task<absl::Status> SegmentMaker::Release(uint64_t number) {

@@ -65,7 +65,6 @@ class SegmentMaker {
  private:
   Task<absl::Status> Zero(uint64_t number);
   Task<absl::Status> Rename(uint64_t number);
-  Task<absl::Status> WriteZeros(const DmaFile& file);
   Task<absl::Status> Remove(uint64_t number);
 
   FileSystem& files_;

@@ -2,6 +2,7 @@
 // nothing.
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -281,6 +282,21 @@ TEST_F(StoreFlushTest, TheBallastTakesWhatIsInMemoryToATable) {
             }),
             absl::OkStatus());
   EXPECT_EQ(Files("BALLAST").size(), 1u);
+}
+
+TEST_F(StoreFlushTest, TheBallastIsWrittenWhereSpaceCannotBeReserved) {
+  const StoreProgram nothing = [](ShardStore&) -> Task<absl::Status> {
+    co_return absl::OkStatus();
+  };
+  simulation_.disk().faults().Add(
+      {.opcode = IoOpcode::kAllocate, .times = UINT64_MAX, .argument = EOPNOTSUPP});
+  StoreOptions options = Small();
+  options.ballast_bytes = 0;
+  ASSERT_EQ(Run(nothing, options), absl::OkStatus());
+  const uint64_t without = simulation_.disk().used_bytes();
+  ASSERT_EQ(Run(nothing), absl::OkStatus());
+  EXPECT_GE(simulation_.disk().used_bytes(), without + Small().ballast_bytes);
+  ASSERT_EQ(Run(nothing), absl::OkStatus()) << "it is there already";
 }
 
 TEST_F(StoreFlushTest, AFullDiskCanBeOpenedAndRead) {
