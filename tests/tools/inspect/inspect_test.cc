@@ -1,10 +1,7 @@
 // What ioengine-inspect says of a database that is well, and of one that is not.
 
-#include <sys/wait.h>
-
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -18,6 +15,7 @@
 #include "ioengine/engine/shard_store.h"
 #include "ioengine/sched/future.h"
 #include "ioengine/tests/io/test_directory.h"
+#include "ioengine/tests/tools/inspect/inspect_fixture.h"
 #include "ioengine/tools/inspect/print.h"
 #include "ioengine/tools/inspect/report.h"
 #include "ioengine/tools/inspect/salvage.h"
@@ -26,13 +24,6 @@ namespace ioengine::inspect {
 namespace {
 
 constexpr uint64_t kWrites = 20;
-
-// Its exit status.
-int RunTool(const std::string& arguments) {
-  const std::string command = "tools/ioengine-inspect " + arguments + " >/dev/null 2>&1";
-  const int status = std::system(command.c_str());
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 Task<absl::Status> WriteSome(Shard& shard, std::string directory) {
   StoreOptions options;
@@ -49,23 +40,6 @@ Task<absl::Status> WriteSome(Shard& shard, std::string directory) {
   auto deleted = co_await (*store)->Delete("key1");
   if (!deleted.ok()) co_return deleted.status();
   co_return co_await (*store)->Close();
-}
-
-Task<absl::StatusOr<uint64_t>> CountKeys(Shard& shard, std::string directory) {
-  auto store = co_await ShardStore::Open(shard, directory);
-  if (!store.ok()) co_return store.status();
-  auto scan = co_await (*store)->Scan();
-  if (!scan.ok()) co_return scan.status();
-  uint64_t keys = 0;
-  absl::Status status = co_await (*scan)->SeekToFirst();
-  while (status.ok() && (*scan)->Valid()) {
-    ++keys;
-    status = co_await (*scan)->Next();
-  }
-  const absl::Status closed = co_await (*store)->Close();
-  if (status.ok()) status = closed;
-  if (!status.ok()) co_return status;
-  co_return keys;
 }
 
 class InspectTest : public testing::Test {
@@ -158,7 +132,7 @@ TEST_F(InspectTest, ADamagedSlotWhoseCopyIsGoodIsAWarning) {
   EXPECT_EQ(report.warnings.size(), 2u) << VerifyText(report);
   auto runtime = Runtime::Start({.shard_count = 1});
   ASSERT_TRUE(runtime.ok()) << runtime.status();
-  const auto opened = (*runtime)->Submit(0, CountKeys, path_).Wait();
+  const auto opened = (*runtime)->Submit(0, ReadContents, path_).Wait();
   EXPECT_TRUE(opened.ok()) << opened.status();
   report = Inspect();
   EXPECT_EQ(report.warnings.size(), 0u) << "opening it wrote them again: " << VerifyText(report);
@@ -175,7 +149,7 @@ TEST_F(InspectTest, SalvagesWhatIsLeft) {
   Flip("W-2-0", 9000);
   auto runtime = Runtime::Start({.shard_count = 1});
   ASSERT_TRUE(runtime.ok()) << runtime.status();
-  const auto opened = (*runtime)->Submit(0, CountKeys, path_).Wait();
+  const auto opened = (*runtime)->Submit(0, ReadContents, path_).Wait();
   EXPECT_TRUE(absl::IsDataLoss(opened.status())) << opened.status();
   for (const bool with_root : {true, false}) {
     if (!with_root) std::filesystem::remove(path_ + "/ROOT");
@@ -184,9 +158,9 @@ TEST_F(InspectTest, SalvagesWhatIsLeft) {
     ASSERT_TRUE(report.ok()) << report.status();
     EXPECT_EQ(report->missing_frames, 1u);
     EXPECT_EQ(report->records, 2 * (kWrites + 1) - 1);
-    const auto keys = (*runtime)->Submit(0, CountKeys, target).Wait();
-    ASSERT_TRUE(keys.ok()) << keys.status();
-    EXPECT_EQ(*keys, kWrites - 1) << "all that the first log has, but the deleted one";
+    const auto saved = (*runtime)->Submit(0, ReadContents, target).Wait();
+    ASSERT_TRUE(saved.ok()) << saved.status();
+    EXPECT_EQ(saved->size(), kWrites - 1) << "all that the first log has, but the deleted one";
     EXPECT_TRUE(absl::IsAlreadyExists(Salvage(path_, target).status()));
   }
   EXPECT_TRUE(absl::IsNotFound(Salvage(directory_.File("none"), directory_.File("x")).status()));
@@ -213,7 +187,7 @@ TEST_F(InspectTest, ASegmentThatWasCutShortIsNamed) {
   EXPECT_EQ(RunTool("verify " + path_), 1);
   auto runtime = Runtime::Start({.shard_count = 1});
   ASSERT_TRUE(runtime.ok()) << runtime.status();
-  const auto opened = (*runtime)->Submit(0, CountKeys, path_).Wait();
+  const auto opened = (*runtime)->Submit(0, ReadContents, path_).Wait();
   EXPECT_TRUE(absl::IsDataLoss(opened.status())) << opened.status();
   EXPECT_NE(opened.status().message().find("W-2-0 has 8192 bytes"), std::string::npos)
       << opened.status();
