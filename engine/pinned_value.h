@@ -33,7 +33,7 @@ class PinnedValue {
   bool has_value() const { return place_ != Place::kNone; }
   // As long as this, where it is: not across a move. REQUIRES: has_value().
   std::string_view view() const { return place_ == Place::kCopy ? copy_ : view_; }
-  // It is a copy: it is short, or too much of the cache was held.
+  // It is a copy: it is short, or of a blob file, or too much of the cache was held.
   bool is_copy() const { return place_ == Place::kCopy; }
 
   // For those who find values. A pin is a held one.
@@ -42,6 +42,12 @@ class PinnedValue {
     copied.place_ = Place::kCopy;
     copied.copy_ = value;
     return copied;
+  }
+  static PinnedValue Own(std::string value) {
+    PinnedValue owned;
+    owned.place_ = Place::kCopy;
+    owned.copy_ = std::move(value);
+    return owned;
   }
   static PinnedValue In(std::shared_ptr<const Memtable> memtable, std::string_view value) {
     PinnedValue kept;

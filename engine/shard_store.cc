@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/format/coding.h"
+#include "ioengine/engine/value_separator.h"
+#include "ioengine/io/io_error.h"
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/check.h"
 
@@ -30,7 +32,17 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Delete(std::string_view key, Durab
 Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
                                                     Durability durability) {
   absl::Status status = MayWrite(batch);
-  if (status.ok()) status = co_await Admit(batch);
+  const bool is_large = HasLargeValues(batch);
+  SeparatedBatch separated;
+  if (status.ok() && is_large) {
+    auto placed = co_await Separate(*blob_writer_, batch, options_.blobs.least_bytes);
+    status = placed.status();
+    if (status.ok()) separated = *std::move(placed);
+    if (IsNoSpace(status)) space_.AskToGiveWay();
+  }
+  const Operations operations = {is_large ? separated.operations : batch.operations(),
+                                 batch.count()};
+  if (status.ok()) status = co_await Admit(operations.encoded.size(), batch.operations().size());
   if (!status.ok()) {
     ++stats_.failed_writes;
     co_return status;
@@ -40,8 +52,10 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
   ++last_.counter;
   const WriteResult result = {.sequence = last_, .reached = durability};
   const auto head = EncodeBatchHead(result.sequence, batch.count());
-  const uint64_t record = wal_->Append(head, AsBytes(batch.operations()), durability);
-  Stage(batch, result.sequence, record, durability);
+  const uint64_t record = wal_->Append(head, AsBytes(operations.encoded), durability);
+  separated.KeepIn(memtable());
+  separated.blobs.clear();
+  Stage(operations, result.sequence, record, durability);
   flusher_->FreezeIfFull();
   status = co_await wal_->Reached(record, durability);
   if (!status.ok()) {
@@ -52,13 +66,17 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
   co_return result;
 }
 
+absl::Status ShardStore::MayWrite() const {
+  if (closing_) return absl::UnavailableError("the store is closing");
+  return failed_.ok() ? space_.status() : failed_;
+}
+
 absl::Status ShardStore::MayWrite(const WriteBatch& batch) const {
   if (!batch.status().ok()) return batch.status();
-  if (closing_) return absl::UnavailableError("the store is closing");
-  if (!failed_.ok()) return failed_;
+  if (absl::Status may = MayWrite(); !may.ok()) return may;
   // Here already, so that it does not wait for memory first, and have what is there flushed.
-  absl::Status size = wal_->CheckSize(kBatchHeadBytes + batch.operations().size());
-  return size.ok() ? space_.status() : size;
+  const size_t batch_bytes = batch.operations().size();
+  return HasLargeValues(batch) ? absl::OkStatus() : wal_->CheckSize(kBatchHeadBytes + batch_bytes);
 }
 
 bool ShardStore::HasMemoryFor(size_t batch_bytes) const {
@@ -69,29 +87,31 @@ bool ShardStore::HasMemoryFor(size_t batch_bytes) const {
 
 // Waits for room in memory and in the log; there is both when this is done, until something else
 // is awaited.
-Task<absl::Status> ShardStore::Admit(const WriteBatch& batch) {
-  const size_t batch_bytes = batch.operations().size();
+Task<absl::Status> ShardStore::Admit(size_t batch_bytes, size_t user_bytes) {
+  if (absl::Status size = wal_->CheckSize(kBatchHeadBytes + batch_bytes); !size.ok()) {
+    co_return size;
+  }
   if (!pacer_.is_free()) {
-    co_await pacer_.Pace(batch_bytes, memory_bytes());
-    if (absl::Status may = MayWrite(batch); !may.ok()) co_return may;
+    co_await pacer_.Pace(batch_bytes, user_bytes, memory_bytes());
+    if (absl::Status may = MayWrite(); !may.ok()) co_return may;
   }
   for (;;) {
     if (!HasMemoryFor(batch_bytes)) {
       if (absl::Status room = co_await flusher_->MakeRoom(); !room.ok()) co_return room;
-      if (absl::Status may = MayWrite(batch); !may.ok()) co_return may;
+      if (absl::Status may = MayWrite(); !may.ok()) co_return may;
       continue;
     }
     absl::Status admitted = co_await wal_->Admit(kBatchHeadBytes + batch_bytes);
     // Others may have written while it waited.
-    if (admitted.ok()) admitted = MayWrite(batch);
+    if (admitted.ok()) admitted = MayWrite();
     if (!admitted.ok() || HasMemoryFor(batch_bytes)) co_return admitted;
   }
 }
 
-void ShardStore::Stage(const WriteBatch& batch, Sequence sequence, uint64_t record,
+void ShardStore::Stage(Operations operations, Sequence sequence, uint64_t record,
                        Durability durability) {
   Memtable& into = memtable();
-  OperationReader reader(AsBytes(batch.operations()), batch.count());
+  OperationReader reader(AsBytes(operations.encoded), operations.count);
   Operation operation;
   while (reader.Next(&operation)) {
     Memtable::Entry* const entry =
@@ -204,6 +224,7 @@ Task<absl::Status> ShardStore::Close() {
   closing_ = true;
   pacer_.Stop();
   co_await compactor_->Stop();
+  co_await blob_writer_->Stop();
   absl::Status status = co_await wal_->Close();
   co_await flusher_->Stop();
   const absl::Status closed = co_await catalog_->Close();
@@ -233,6 +254,14 @@ const StoreStats& ShardStore::stats() {
   stats_.tables = view_->version->table_count();
   stats_.table_bytes = 0;
   for (const SortedRun& run : view_->version->runs()) stats_.table_bytes += run.file_bytes();
+  stats_.written_blob_bytes = blob_writer_->written_bytes();
+  stats_.blob_files = 0;
+  stats_.blob_bytes = stats_.live_blob_bytes = 0;
+  for (const std::shared_ptr<BlobFile>& file : blobs().all()) {
+    ++stats_.blob_files;
+    stats_.blob_bytes += file->size_bytes();
+    stats_.live_blob_bytes += file->table_bytes();
+  }
   return stats_;
 }
 

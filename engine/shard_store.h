@@ -18,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/blob/blob_writer.h"
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/read_view.h"
@@ -62,12 +63,17 @@ struct StoreStats {
   size_t runs = 0;
   size_t tables = 0;
   uint64_t table_bytes = 0;
+  uint64_t written_blob_bytes = 0;  // of large values, in this opening
+  size_t blob_files = 0;
+  uint64_t blob_bytes = 0;       // of those files
+  uint64_t live_blob_bytes = 0;  // of them: what tables refer to
 };
 
 // A write becomes visible when it has reached the level that was asked for, and not before; writes
-// of one level become visible in the order of their calls. The first write or sync of the log that
-// fails ends writing: that write and all later ones get its error, what they wrote is not seen,
-// and reads go on. Whether it survives is known when the database is opened again.
+// of one level become visible in the order of their calls, but that one with a value for a blob
+// file (BlobOptions) has its place in that order when the value is durable. The first write or sync
+// of the log that fails ends writing: that write and all later ones get its error, what they wrote
+// is not seen, and reads go on. Whether it survives is known when the database is opened again.
 //
 // Shard: the one that opened it, for every call.
 // Ownership: keys and values are borrowed until the call's task has ended. A task that is destroyed
@@ -136,6 +142,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
   // Unavailable once it is closed.
   absl::Status MayRead() const override;
   const std::shared_ptr<const ReadView>& read_view() const override { return view_; }
+  const BlobFiles& blobs() const override { return catalog_->blobs(); }
 
  private:
   friend class StoreCompactor;
@@ -174,9 +181,19 @@ class ShardStore final : public ReadViewSource, private WalSink {
   std::shared_ptr<Memtable> NewMemtable() const;
   size_t memory_bytes() const { return memtable().used_bytes() + flusher_->frozen_bytes(); }
   bool HasMemoryFor(size_t batch_bytes) const;
+  bool HasLargeValues(const WriteBatch& batch) const {
+    const size_t least_bytes = options_.blobs.least_bytes;
+    return least_bytes > 0 && batch.largest_value_bytes() >= least_bytes;
+  }
+  absl::Status MayWrite() const;
   absl::Status MayWrite(const WriteBatch& batch) const;
-  Task<absl::Status> Admit(const WriteBatch& batch);
-  void Stage(const WriteBatch& batch, Sequence sequence, uint64_t record, Durability durability);
+  Task<absl::Status> Admit(size_t batch_bytes, size_t user_bytes);
+  // Encoded operations, so many of them.
+  struct Operations {
+    std::string_view encoded;
+    uint32_t count;
+  };
+  void Stage(Operations operations, Sequence sequence, uint64_t record, Durability durability);
   std::deque<Pending>& PendingOf(Durability level) {
     return level == Durability::kDurable ? pending_durable_ : pending_written_;
   }
@@ -189,6 +206,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
   std::unique_ptr<Catalog> catalog_;
   std::shared_ptr<const ReadView> view_;
   std::unique_ptr<WalWriter> wal_;
+  std::unique_ptr<BlobWriter> blob_writer_;
   SpaceGuard space_;
   WritePacer pacer_;
   std::unique_ptr<StoreFlusher> flusher_;

@@ -1,6 +1,8 @@
 #include "ioengine/engine/store_compactor.h"
 
+#include <algorithm>
 #include <chrono>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <utility>
@@ -37,11 +39,21 @@ Task<absl::Status> ReadAll(std::shared_ptr<Table> table, ReadAheadOptions read_a
 StoreCompactor::StoreCompactor(ShardStore& store)
     : store_(store),
       picker_(store.options_.compaction),
+      garbage_(store.options_.blobs),
       scope_(store.shard_.executor(), {.detached = true}) {}
 
-void StoreCompactor::Start(ClassId class_id) {
-  scope_.Spawn(Run(Part::kFlushed), class_id);
-  scope_.Spawn(Run(Part::kDeep), class_id);
+void StoreCompactor::Start(ClassId class_id) { scope_.Spawn(Begin(class_id), class_id); }
+
+Task<> StoreCompactor::Begin(ClassId class_id) {
+  // In this class.
+  writer_ = std::make_unique<BlobWriter>(
+      store_.shard_.io(), store_.files_, store_.catalog_->blobs(), store_.root().database,
+      [this] { return store_.catalog_->NewUuid(); }, BlobWriter::Source::kMoved,
+      store_.options_.blobs);
+  for (const Part part : {Part::kFlushed, Part::kDeep, Part::kBlobs}) {
+    scope_.Spawn(Run(part), class_id);
+  }
+  co_return;
 }
 
 void StoreCompactor::Wake() {
@@ -54,26 +66,80 @@ Task<> StoreCompactor::Stop() {
   Wake();  // and nobody waits for what is not done any more
   settled_.Set();
   (co_await scope_.Join()).IgnoreError();
+  if (writer_ != nullptr) co_await writer_->Stop();
 }
 
 // Where jobs fail nobody is to wait for them.
 void StoreCompactor::ShowDebt() {
   const bool is_paid = status_.ok() && store_.failed_.ok() && !stopping_;
-  store_.pacer_.SetDebt(is_paid ? picker_.DebtBytes(*store_.view_->version) : 0);
+  const uint64_t debt_bytes =
+      picker_.DebtBytes(*store_.view_->version) + garbage_.DebtBytes(store_.blobs());
+  store_.pacer_.SetDebt(is_paid ? debt_bytes : 0);
 }
 
-std::optional<CompactionPick> StoreCompactor::Pick(Part part) {
+std::optional<StoreCompactor::Job> StoreCompactor::Pick(Part part) {
   if (stopping_ || !store_.failed_.ok()) return std::nullopt;
   const Version& version = *store_.view_->version;
-  if (part == Part::kFlushed) return picker_.PickFlushed(version);
-  return picker_.PickDeep(version, [this] { return store_.catalog_->NewRun(); });
+  if (part == Part::kBlobs) {
+    std::optional<BlobPick> values = garbage_.Pick(version, store_.blobs(), busy_);
+    if (!values.has_value()) return std::nullopt;
+    return Job{{}, *std::move(values)};
+  }
+  const auto new_run = [this] { return store_.catalog_->NewRun(); };
+  std::optional<CompactionPick> tables =
+      part == Part::kFlushed ? picker_.PickFlushed(version) : picker_.PickDeep(version, new_run);
+  if (!tables.has_value()) return std::nullopt;
+  return Job{*std::move(tables), std::nullopt};
+}
+
+// Values give way to tables, or a part might never have its turn.
+std::optional<StoreCompactor::Job> StoreCompactor::Take(Part part) {
+  if (part == Part::kBlobs && std::any_of(std::begin(waits_), std::end(waits_), std::identity())) {
+    return std::nullopt;
+  }
+  std::optional<Job> job = Pick(part);
+  bool& waits = waits_[static_cast<size_t>(part)];
+  waits = job.has_value() &&
+          std::any_of(job->tables.runs.begin(), job->tables.runs.end(), [this](const auto& tables) {
+            return std::any_of(tables.begin(), tables.end(),
+                               [this](const auto& table) { return IsBusy(*table); });
+          });
+  if (waits) return std::nullopt;
+  return job;
+}
+
+// A job has a part in what is to be picked, so nothing is asked while one runs.
+bool StoreCompactor::IsSettled() {
+  if (running_ > 0) return false;
+  for (const Part part : {Part::kFlushed, Part::kDeep, Part::kBlobs}) {
+    if (Pick(part).has_value()) return false;
+  }
+  return true;
+}
+
+// The tables that it names are nobody else's until it is done.
+Task<absl::Status> StoreCompactor::Do(Job job) {
+  std::vector<Uuid> tables;
+  for (const auto& run : job.tables.runs) {
+    for (const std::shared_ptr<Table>& table : run) tables.push_back(table->record().identity.uuid);
+  }
+  if (job.values.has_value()) tables.push_back(job.values->table->record().identity.uuid);
+  busy_.insert(tables.begin(), tables.end());
+  absl::Status status;
+  if (job.values.has_value()) {
+    status = co_await MoveValues(*std::move(job.values));
+  } else {
+    status = co_await Compact(std::move(job.tables));
+  }
+  for (const Uuid& uuid : tables) busy_.erase(uuid);
+  co_return status;
 }
 
 Task<> StoreCompactor::Run(Part part) {
   Event& work = work_[static_cast<size_t>(part)];
   while (!stopping_) {
-    std::optional<CompactionPick> pick = Pick(part);
-    if (!pick.has_value()) {
+    std::optional<Job> job = Take(part);
+    if (!job.has_value()) {
       work.Reset();
       settled_.Set();
       settled_.Reset();
@@ -84,7 +150,7 @@ Task<> StoreCompactor::Run(Part part) {
       continue;
     }
     ++running_;
-    status_ = co_await Compact(*std::move(pick));
+    status_ = co_await Do(*std::move(job));
     --running_;
     ShowDebt();
     // What one part has made may be the other's work.
@@ -100,9 +166,7 @@ Task<> StoreCompactor::Run(Part part) {
 
 Task<absl::Status> StoreCompactor::Settle() {
   while (!stopping_ && store_.failed_.ok()) {
-    const bool is_idle =
-        running_ == 0 && !Pick(Part::kFlushed).has_value() && !Pick(Part::kDeep).has_value();
-    if (is_idle || (running_ == 0 && !status_.ok())) co_return status_;
+    if (IsSettled() || (running_ == 0 && !status_.ok())) co_return status_;
     co_await settled_.Wait();
   }
   co_return store_.failed_;
@@ -140,6 +204,39 @@ Task<absl::Status> StoreCompactor::Compact(CompactionPick pick) {
   stats_.written_bytes += result->output_bytes;
   stats_.dropped_records += result->dropped_records;
   co_return co_await Install(&pick, *std::move(result));
+}
+
+Task<absl::Status> StoreCompactor::MoveValues(BlobPick pick) {
+  BlobMoveJob job;
+  job.table = pick.table;
+  job.files = pick.files;
+  job.new_table = store_.catalog_->NewUuid();
+  job.stop = &stopping_;
+  job.on_progress = [this](uint64_t bytes) { store_.pacer_.OnCompacted(bytes); };
+  job.options = store_.options_.table;
+  job.read_ahead = store_.options_.compaction_reads;
+  auto result = co_await MoveBlobs(store_.shard_.io(), store_.files_, *store_.cache_,
+                                   store_.catalog_->blobs(), *writer_, std::move(job));
+  if (absl::IsDataLoss(result.status())) {
+    picker_.AddDamaged(pick.table->record().identity.uuid);
+    garbage_.AddDamagedTable(pick.table->record().identity.uuid);
+  }
+  if (!result.ok()) co_return result.status();
+  garbage_.AddDamagedFiles(result->damaged);
+  ++stats_.jobs;
+  stats_.written_bytes += result->output.record.identity.file_bytes;
+  stats_.moved_values += result->moved_values;
+  stats_.moved_value_bytes += result->moved_bytes;
+  if (IsCanary("blob-removed-before-edit")) {
+    for (const Uuid& file : pick.files) {
+      (co_await store_.files_.Remove(BlobFileName(file))).IgnoreError();
+    }
+  }
+  CompactionPick tables;
+  tables.runs.push_back({std::move(pick.table)});
+  CompactionResult outputs;
+  outputs.outputs.push_back(std::move(result->output));
+  co_return co_await Install(&tables, std::move(outputs));
 }
 
 Task<absl::Status> StoreCompactor::Install(CompactionPick* pick, CompactionResult result) {
@@ -203,7 +300,9 @@ Task<> StoreCompactor::FindDamage(const CompactionPick* pick) {
   for (const auto& tables : pick->runs) {
     for (const std::shared_ptr<Table>& table : tables) {
       const absl::Status status = co_await ReadAll(table, store_.options_.compaction_reads);
-      if (absl::IsDataLoss(status)) picker_.AddDamaged(table->record().identity.uuid);
+      if (!absl::IsDataLoss(status)) continue;
+      picker_.AddDamaged(table->record().identity.uuid);
+      garbage_.AddDamagedTable(table->record().identity.uuid);
     }
   }
 }

@@ -5,11 +5,15 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "ioengine/engine/blob/blob_writer.h"
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/uuid.h"
+#include "ioengine/engine/lsm/blob_garbage.h"
+#include "ioengine/engine/lsm/blob_move.h"
 #include "ioengine/engine/lsm/compaction.h"
 #include "ioengine/engine/lsm/compaction_picker.h"
 #include "ioengine/engine/lsm/version.h"
@@ -28,10 +32,12 @@ struct CompactionStats {
   uint64_t written_bytes = 0;
   uint64_t dropped_records = 0;
   uint64_t moved_tables = 0;  // without being written again
+  uint64_t moved_values = 0;  // from one blob file to another
+  uint64_t moved_value_bytes = 0;
 };
 
-// Two jobs at most run at one time, on tables of their own: one on what flushes made, and one on
-// what is below.
+// Three jobs at most run at one time, on tables of their own: one on what flushes made, one on what
+// is below, and one that moves values out of blob files that are mostly garbage.
 //
 //   idle ──there is something to pick──► the new tables are durable, with their names ──► the
 //     ▲          manifest's edit is ──► readers see them ──► the old files go with their last
@@ -64,12 +70,25 @@ class StoreCompactor {
   const CompactionStats& stats() const { return stats_; }
 
  private:
-  enum class Part : uint8_t { kFlushed, kDeep };
+  enum class Part : uint8_t { kFlushed, kDeep, kBlobs };
+  static constexpr size_t kParts = 3;
+  // What a part does next.
+  struct Job {
+    CompactionPick tables;
+    std::optional<BlobPick> values;  // to be moved, instead
+  };
 
+  Task<> Begin(ClassId class_id);
   void ShowDebt();
   Task<> Run(Part part);
-  std::optional<CompactionPick> Pick(Part part);
+  std::optional<Job> Pick(Part part);
+  // Pick, if another part does not use any of the tables.
+  std::optional<Job> Take(Part part);
+  bool IsBusy(const Table& table) const { return busy_.count(table.record().identity.uuid) > 0; }
+  bool IsSettled();
+  Task<absl::Status> Do(Job job);
   Task<absl::Status> Compact(CompactionPick pick);
+  Task<absl::Status> MoveValues(BlobPick pick);
   CompactionJob JobFor(const CompactionPick& pick, uint64_t run);
   Task<absl::Status> Move(const CompactionPick* pick, uint64_t run);
   Task<absl::Status> Install(CompactionPick* pick, CompactionResult result);
@@ -78,12 +97,16 @@ class StoreCompactor {
 
   ShardStore& store_;
   CompactionPicker picker_;
+  BlobGarbagePicker garbage_;
+  std::unique_ptr<BlobWriter> writer_;  // of values that are moved
+  std::set<Uuid> busy_;                 // tables of jobs that run
+  bool waits_[kParts] = {};             // a part, for tables that another one uses
   CompactionStats stats_;
   absl::Status status_;
   size_t running_ = 0;  // jobs
   size_t idle_ = 0;     // parts that have found nothing to do
   bool stopping_ = false;
-  Event work_[2];
+  Event work_[kParts];
   Event settled_;  // pulsed
   TaskScope scope_;
 };

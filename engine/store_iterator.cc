@@ -66,6 +66,7 @@ absl::Status StoreIterator::BeginMove() {
   valid_ = false;
   steps_ = 0;
   has_candidate_ = false;
+  needs_blob_ = false;
   own_block_ = LoadedBlock();
   if (absl::Status status = store_.MayRead(); !status.ok()) {
     DropView();
@@ -84,14 +85,26 @@ absl::Status StoreIterator::BeginMove() {
 }
 
 void StoreIterator::TakeValue() {
-  if (cursor_->in_memtable()) {
+  needs_blob_ = cursor_->kind() == OperationKind::kPutBlob;
+  if (cursor_->in_memtable() || needs_blob_) {
     own_value_.assign(cursor_->value());
     value_ = own_value_;
   } else {
     value_ = cursor_->value();
   }
   place_ = CursorPlace::kAtChange;
+  valid_ = !needs_blob_;
+}
+
+Task<absl::Status> StoreIterator::LoadBlob() {
+  if (!needs_blob_) co_return absl::OkStatus();
+  absl::StatusOr<std::string> value = co_await store_.blobs().Read(own_value_);
+  needs_blob_ = false;
+  if (!value.ok()) co_return value.status();
+  own_value_ = *std::move(value);
+  value_ = own_value_;
   valid_ = true;
+  co_return absl::OkStatus();
 }
 
 bool StoreIterator::TrySettleForward() {
@@ -100,7 +113,7 @@ bool StoreIterator::TrySettleForward() {
     if (!passed && cursor_->sequence() <= at()) {
       key_.assign(cursor_->key());
       passes_key_ = true;
-      if (cursor_->kind() == OperationKind::kPut) {
+      if (HasValue(cursor_->kind())) {
         TakeValue();
         return true;
       }
@@ -121,7 +134,7 @@ Task<absl::Status> StoreIterator::JumpForward() {
 }
 
 Task<absl::Status> StoreIterator::SettleForward() {
-  while (!TrySettleForward()) {
+  while (!needs_blob_ && !TrySettleForward()) {
     absl::Status status;
     if (steps_ > kMostSteps) {
       status = co_await JumpForward();
@@ -130,7 +143,13 @@ Task<absl::Status> StoreIterator::SettleForward() {
     }
     if (!status.ok()) co_return status;
   }
-  co_return absl::OkStatus();
+  co_return co_await LoadBlob();
+}
+
+void StoreIterator::TakeCandidate() {
+  candidate_is_put_ = HasValue(cursor_->kind());
+  candidate_is_blob_ = cursor_->kind() == OperationKind::kPutBlob;
+  if (candidate_is_put_) own_value_.assign(cursor_->value());
 }
 
 bool StoreIterator::TrySettleBackward() {
@@ -143,12 +162,12 @@ bool StoreIterator::TrySettleBackward() {
     if (cursor_->sequence() <= at()) {
       if (!has_candidate_) key_.assign(cursor_->key());
       has_candidate_ = true;
-      candidate_is_put_ = cursor_->kind() == OperationKind::kPut;
-      if (candidate_is_put_) own_value_.assign(cursor_->value());
+      TakeCandidate();
     }
     if (++steps_ > kMostSteps || !cursor_->TryPrev()) return false;
   }
-  valid_ = has_candidate_ && candidate_is_put_;
+  needs_blob_ = has_candidate_ && candidate_is_blob_;
+  valid_ = has_candidate_ && candidate_is_put_ && !needs_blob_;
   value_ = own_value_;
   place_ = CursorPlace::kBefore;
   return true;
@@ -163,8 +182,7 @@ Task<absl::Status> StoreIterator::JumpBackward() {
   has_candidate_ = cursor_->Valid() && cursor_->key() == key;
   if (has_candidate_) {
     key_ = key;
-    candidate_is_put_ = cursor_->kind() == OperationKind::kPut;
-    if (candidate_is_put_) own_value_.assign(cursor_->value());
+    TakeCandidate();
   }
   co_return co_await cursor_->SeekForPrev(key, kNewest);
 }
@@ -173,13 +191,13 @@ Task<absl::Status> StoreIterator::SettleAtCandidate(absl::Status damage) {
   if (absl::Status status = co_await cursor_->Seek(key_, at()); !status.ok()) co_return status;
   const bool counts = cursor_->Valid() && cursor_->key() == key_;
   // Of what is before a deleted key nothing can be said.
-  if (!counts || cursor_->kind() != OperationKind::kPut) co_return damage;
+  if (!counts || !HasValue(cursor_->kind())) co_return damage;
   TakeValue();
-  co_return absl::OkStatus();
+  co_return co_await LoadBlob();
 }
 
 Task<absl::Status> StoreIterator::SettleBackward() {
-  while (!TrySettleBackward()) {
+  while (!needs_blob_ && !TrySettleBackward()) {
     absl::Status status;
     if (steps_ > kMostSteps) {
       status = co_await JumpBackward();
@@ -191,7 +209,7 @@ Task<absl::Status> StoreIterator::SettleBackward() {
     }
     if (!status.ok()) co_return status;
   }
-  co_return absl::OkStatus();
+  co_return co_await LoadBlob();
 }
 
 Task<absl::Status> StoreIterator::SeekToFirst() {
@@ -242,7 +260,7 @@ Task<absl::Status> StoreIterator::Next() {
     absl::Status status = co_await cursor_->Seek(key_, kOldest);
     if (!status.ok()) co_return status;
   }
-  if (TrySettleForward()) co_return absl::OkStatus();
+  if (TrySettleForward() && !needs_blob_) co_return absl::OkStatus();
   co_return co_await SettleForward();
 }
 
@@ -255,7 +273,7 @@ Task<absl::Status> StoreIterator::Prev() {
     absl::Status status = co_await cursor_->SeekForPrev(key_, kNewest);
     if (!status.ok()) co_return status;
   }
-  if (TrySettleBackward()) co_return absl::OkStatus();
+  if (TrySettleBackward() && !needs_blob_) co_return absl::OkStatus();
   co_return co_await SettleBackward();
 }
 

@@ -103,6 +103,10 @@ class StoreIterator final : private ReadViewSource::Reader {
   // Looks at key_ alone, when what is before it is damaged.
   Task<absl::Status> SettleAtCandidate(absl::Status damage);
   void TakeValue();
+  // Backward.
+  void TakeCandidate();
+  // Reads the value that own_value_ points to, where it is elsewhere.
+  Task<absl::Status> LoadBlob();
 
   ReadViewSource& store_;
   const ScanOptions options_;
@@ -120,7 +124,9 @@ class StoreIterator final : private ReadViewSource::Reader {
   bool passes_key_ = false;     // forward: changes of key_ do not count any more
   bool has_candidate_ = false;  // backward: of key_ there is a change that the snapshot sees
   bool candidate_is_put_ = false;
-  size_t steps_ = 0;  // since the last task
+  bool candidate_is_blob_ = false;
+  bool needs_blob_ = false;  // own_value_ is the pointer to the value, and it is not Valid() yet
+  size_t steps_ = 0;         // since the last task
 };
 
 }  // namespace ioengine

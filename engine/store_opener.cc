@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/background_class.h"
 #include "ioengine/engine/format/batch_record.h"
+#include "ioengine/engine/format/blob_format.h"
 #include "ioengine/engine/format/coding.h"
 #include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/engine/wal/wal_reader.h"
@@ -38,6 +39,7 @@ class Replay final : public WalVisitor {
     auto [sequence, operations] = DecodeBatchRecord(bytes);
     Operation operation;
     while (operations.Next(&operation)) {
+      if (operation.kind == OperationKind::kPutBlob) NoteBlob(operation.value);
       memtable_.Publish(memtable_.Stage(operation.kind, operation.key, sequence, operation.value));
     }
     if (!operations.good()) {
@@ -50,10 +52,23 @@ class Replay final : public WalVisitor {
   }
 
   Sequence last() const { return last_; }
+  // That values are in.
+  std::vector<Uuid> blobs() const { return {blobs_.begin(), blobs_.end()}; }
   uint64_t records() const { return records_; }
 
  private:
+  void NoteBlob(std::string_view value) {
+    BlobPointer pointer;
+    // The reader of operations has looked that it makes sense.
+    (void)DecodeBlobPointer(value, &pointer);
+    if (pointer.file == last_blob_) return;
+    last_blob_ = pointer.file;
+    blobs_.insert(pointer.file);
+  }
+
   Memtable& memtable_;
+  std::set<Uuid> blobs_;
+  Uuid last_blob_;
   uint64_t contained_record_ = 0;
   Sequence last_;
   uint64_t records_ = 0;
@@ -134,7 +149,8 @@ Task<absl::Status> StoreOpener::ListFiles() {
     const std::optional<WalSegmentId> id = ParseWalSegmentName(entry.name);
     // Streams are numbered from 1.
     if (is_file && id.has_value() && id->stream > 0) segments_.push_back(entry.name);
-    has_tables_ |= is_file && ParseTableFileName(entry.name).has_value();
+    has_tables_ |= is_file && (ParseTableFileName(entry.name).has_value() ||
+                               ParseBlobFileName(entry.name).has_value());
   }
   co_return absl::OkStatus();
 }
@@ -266,6 +282,11 @@ Task<absl::Status> StoreOpener::ReplayStreams() {
     if (!is_needed.ok()) co_return is_needed.status();
     if (*is_needed) needed.push_back(stream);
   }
+  const auto blobs = co_await store_.catalog_->blobs().Open(replay.blobs());
+  if (!blobs.ok()) co_return blobs.status();
+  for (const std::shared_ptr<BlobFile>& file : *blobs) {
+    view->memtable->Keep(file->uuid(), std::make_shared<const BlobFile::Use>(file));
+  }
   next_.streams = std::move(needed);
   // Above everything that was found, so that nothing is written twice with one sequence.
   store_.last_ = replay.last();
@@ -351,6 +372,10 @@ Task<absl::Status> StoreOpener::Start() {
       BackgroundClass(executor, "store-compaction", options.compaction_shares);
   if (!compaction.ok()) co_return compaction.status();
   store_.max_log_segments_ = std::max<size_t>(2, options.max_log_bytes / options.wal.segment_bytes);
+  store_.blob_writer_ = std::make_unique<BlobWriter>(
+      store_.shard_.io(), store_.files_, store_.catalog_->blobs(), next_.database,
+      [catalog = store_.catalog_.get()] { return catalog->NewUuid(); }, BlobWriter::Source::kWrites,
+      options.blobs);
   store_.flusher_ = std::make_unique<StoreFlusher>(store_);
   store_.compactor_ = std::make_unique<StoreCompactor>(store_);
   store_.compactor_->Start(*compaction);

@@ -25,6 +25,7 @@ absl::Status StoreOptions::Validate() const {
         "StoreOptions::memtable_bytes is 0: nothing could be written");
   }
   if (absl::Status status = wal_read.Validate(); !status.ok()) return status;
+  if (absl::Status status = blobs.Validate(); !status.ok()) return status;
   if (absl::Status status = compaction.Validate(); !status.ok()) return status;
   return wal.Validate();
 }
@@ -37,7 +38,10 @@ size_t StoreOptions::buffer_bytes() const {
   const size_t frames = wal.max_frames_in_flight * std::bit_ceil(wal.max_frame_bytes);
   // ROOT, and manifests, of which there are two while one takes the other's place.
   constexpr size_t kCatalog = size_t{1} << 20;
-  return frames + kCatalog + cache.capacity_bytes + writes + 2 * (runs * reads + writes);
+  // Values that come, and those that are moved: what is read of them, and what is written.
+  const size_t moving = reads + writes + 2 * blobs.buffer_bytes();
+  return frames + kCatalog + cache.capacity_bytes + writes + blobs.buffer_bytes() + moving +
+         2 * (runs * reads + writes);
 }
 
 }  // namespace ioengine

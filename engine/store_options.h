@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "absl/status/status.h"
+#include "ioengine/engine/blob/blob_options.h"
 #include "ioengine/engine/format/uuid.h"
 #include "ioengine/engine/lsm/compaction_picker.h"
 #include "ioengine/engine/manifest/manifest.h"
@@ -47,6 +48,8 @@ struct StoreOptions {
   BlockCacheOptions cache = {.capacity_bytes = size_t{32} << 20,
                              .max_pinned_bytes = size_t{16} << 20};
   TableOptions table = {};
+  // Of large values.
+  BlobOptions blobs = {};
   ManifestOptions manifest = {};
 
   // Of the CPU and of the disk, beside 100 of the class that a task has by itself. Flushes and
@@ -66,7 +69,8 @@ struct StoreOptions {
   absl::Status Validate() const;
 
   // Of the shard's DmaBuffers (RuntimeOptions::buffer_pool_bytes), for all that may go on at one
-  // time: the log's frames, the block cache, a flush, two compactions.
+  // time: the log's frames, the block cache, large values, a flush, two compactions, and the moving
+  // of large values.
   size_t buffer_bytes() const;
 };
 

@@ -2,6 +2,7 @@
 #ifndef IOENGINE_ENGINE_WRITE_BATCH_H_
 #define IOENGINE_ENGINE_WRITE_BATCH_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -17,8 +18,8 @@ namespace ioengine {
 // Of two changes to one key the later one counts. A key longer than kMaxKeyBytes makes the batch
 // one that cannot be written: status() tells, and so does the store. The store also refuses a batch
 // whose operations() with a head of kBatchHeadBytes are larger than a record of its log may be,
-// WalOptions::max_pending_bytes less 4: 4 MiB by default, 64 MiB at most. So no value is larger
-// either.
+// WalOptions::max_pending_bytes less 4: 4 MiB by default, 64 MiB at most. Of values that go to blob
+// files (BlobOptions::least_bytes) only a pointer counts, and each may have kMaxBlobBytes.
 //
 // Shard: any thread, one at a time. Cost: keys and values are copied.
 class WriteBatch {
@@ -32,11 +33,13 @@ class WriteBatch {
   void Clear() {
     operations_.clear();
     count_ = 0;
+    largest_value_bytes_ = 0;
     status_ = absl::OkStatus();
   }
 
   uint32_t count() const { return count_; }
   bool empty() const { return count_ == 0; }
+  size_t largest_value_bytes() const { return largest_value_bytes_; }
   const absl::Status& status() const { return status_; }
   // Encoded, as they stand in the log (format/batch_record.h).
   std::string_view operations() const { return operations_; }
@@ -52,11 +55,13 @@ class WriteBatch {
     } else {
       AppendOperation(operations_, operation);
       ++count_;
+      largest_value_bytes_ = std::max(largest_value_bytes_, operation.value.size());
     }
   }
 
   std::string operations_;
   uint32_t count_ = 0;
+  size_t largest_value_bytes_ = 0;
   absl::Status status_;
 };
 

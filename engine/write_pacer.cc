@@ -16,7 +16,7 @@ bool WritePacer::MustWait() const {
   return debt_bytes_ > low_debt_bytes() && compaction_.IsBehind(slack_bytes_);
 }
 
-Task<> WritePacer::Pace(size_t write_bytes, size_t used_bytes) {
+Task<> WritePacer::Pace(size_t write_bytes, size_t user_bytes, size_t used_bytes) {
   const Mutex::Guard guard = co_await turn_.Lock();
   if (flush_bytes_ > 0) {
     const uint64_t room_bytes = used_bytes < memory_bytes_ ? memory_bytes_ - used_bytes : 1;
@@ -26,7 +26,7 @@ Task<> WritePacer::Pace(size_t write_bytes, size_t used_bytes) {
   if (debt_bytes_ > low_debt_bytes()) {
     const uint64_t excess_bytes = debt_bytes_ - low_debt_bytes();
     const uint64_t full_bytes = kGearMemories * memory_bytes_;
-    compaction_.Charge(write_bytes * kGearBytes * excess_bytes / full_bytes);
+    compaction_.Charge(user_bytes * kGearBytes * excess_bytes / full_bytes);
   }
   if (MustWait()) ++waits_;
   while (MustWait()) co_await progress_.Wait();

@@ -36,8 +36,9 @@ class WritePacer {
     return stopped_ || (flush_bytes_ == 0 && debt_bytes_ <= low_debt_bytes());
   }
 
-  // Waits for a write's share of the work; first come, first served. `used_bytes`: of memory.
-  Task<> Pace(size_t write_bytes, size_t used_bytes);
+  // Waits for the share of the work of a write that takes `write_bytes` of memory, of which
+  // `used_bytes` are used, and brings `user_bytes`; first come, first served.
+  Task<> Pace(size_t write_bytes, size_t user_bytes, size_t used_bytes);
 
   // A flush of so much has begun; so much of it was done; it has ended, well or not.
   void BeginFlush(uint64_t bytes);

@@ -1,5 +1,7 @@
 #include "ioengine/engine/format/batch_record.h"
 
+#include "ioengine/engine/format/blob_format.h"
+
 namespace ioengine {
 
 std::array<std::byte, kBatchHeadBytes> EncodeBatchHead(Sequence sequence, uint32_t count) {
@@ -14,7 +16,7 @@ void AppendOperation(std::string& to, const Operation& operation) {
   to += static_cast<char>(operation.kind);
   AppendVarint(to, operation.key.size());
   to += operation.key;
-  if (operation.kind != OperationKind::kPut) return;
+  if (!HasValue(operation.kind)) return;
   AppendVarint(to, operation.value.size());
   to += operation.value;
 }
@@ -25,12 +27,12 @@ bool OperationReader::Next(Operation* operation) {
   operation->kind = static_cast<OperationKind>(kind);
   operation->key = decoder_.Text();
   operation->value = {};
-  if (operation->kind == OperationKind::kPut) {
-    operation->value = decoder_.Text();
-  } else if (operation->kind != OperationKind::kDelete) {
-    return false;
-  }
+  if (!IsOperationKind(operation->kind)) return false;
+  if (HasValue(operation->kind)) operation->value = decoder_.Text();
   if (!decoder_.ok() || operation->key.size() > kMaxKeyBytes) return false;
+  BlobPointer pointer;
+  const bool has_pointer = operation->kind == OperationKind::kPutBlob;
+  if (has_pointer && !DecodeBlobPointer(operation->value, &pointer)) return false;
   ++read_;
   return true;
 }

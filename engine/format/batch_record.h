@@ -4,7 +4,8 @@
 //    ├────────┼────────┼───────┼──────────────────────────────────────────────────────┐
 //    │ epoch  │counter │ count │ count operations, each:                              │
 //    │        │        │       │ kind u8, key size varint, key,                       │
-//    │        │        │       │ and of a put: value size varint, value               │
+//    │        │        │       │ and of a put: value size varint, value (of a blob,   │
+//    │        │        │       │ its pointer)                                         │
 //    └────────┴────────┴───────┴──────────────────────────────────────────────────────┘
 //
 // All operations of a record have its Sequence. Of two on the same key the later one counts.

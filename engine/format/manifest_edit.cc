@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/coding.h"
 
@@ -25,6 +24,29 @@ void AppendText(std::string& to, std::string_view text) {
   to.append(text);
 }
 
+void AppendBlob(std::string& to, const BlobReference& blob) {
+  AppendUuid(to, blob.file);
+  AppendVarint(to, blob.values);
+  AppendVarint(to, blob.stored_bytes);
+}
+
+bool TakeBlob(Decoder& decoder, BlobReference& blob) {
+  blob.file = TakeUuid(decoder);
+  blob.values = decoder.Varint();
+  blob.stored_bytes = decoder.Varint();
+  return decoder.ok();
+}
+
+// Each element takes bytes, so a count that is too large ends the loop early.
+template <typename T, typename Take>
+bool TakeList(Decoder& decoder, std::vector<T>& list, Take take) {
+  const uint64_t count = decoder.Varint();
+  for (uint64_t i = 0; i < count; ++i) {
+    if (!take(decoder, list.emplace_back())) return false;
+  }
+  return decoder.ok();
+}
+
 void AppendTable(std::string& to, const TableRecord& table) {
   AppendUuid(to, table.identity.uuid);
   AppendFixed64(to, table.identity.digest);
@@ -38,6 +60,8 @@ void AppendTable(std::string& to, const TableRecord& table) {
   AppendText(to, table.lower);
   to += static_cast<char>(table.upper.has_value());
   if (table.upper.has_value()) AppendText(to, *table.upper);
+  AppendVarint(to, table.blobs.size());
+  for (const BlobReference& blob : table.blobs) AppendBlob(to, blob);
 }
 
 bool TakeTable(Decoder& decoder, TableRecord& table) {
@@ -57,7 +81,7 @@ bool TakeTable(Decoder& decoder, TableRecord& table) {
   const uint8_t has_upper = decoder.Fixed<uint8_t>();
   if (has_upper > 1) return false;
   if (has_upper == 1) table.upper = decoder.Text();
-  return decoder.ok();
+  return TakeList(decoder, table.blobs, TakeBlob);
 }
 
 void AppendLog(std::string& to, const ContainedLog& log) {
@@ -73,16 +97,6 @@ bool TakeLog(Decoder& decoder, ContainedLog& log) {
     *number = decoder.Varint();
   }
   log.previous_hash = decoder.Fixed<uint64_t>();
-  return decoder.ok();
-}
-
-// Each element takes bytes, so a count that is too large ends the loop early.
-template <typename T, typename Take>
-bool TakeList(Decoder& decoder, std::vector<T>& list, Take take) {
-  const uint64_t count = decoder.Varint();
-  for (uint64_t i = 0; i < count; ++i) {
-    if (!take(decoder, list.emplace_back())) return false;
-  }
   return decoder.ok();
 }
 
@@ -134,16 +148,7 @@ std::optional<std::string> UpperBound(std::string_view largest) {
 std::string TableFileName(const Uuid& uuid) { return absl::StrCat(uuid.ToString(), kTableSuffix); }
 
 std::optional<Uuid> ParseTableFileName(std::string_view name) {
-  Uuid uuid;
-  const size_t digits = 2 * uuid.bytes.size();
-  if (name.size() < digits) return std::nullopt;
-  // Other characters count as zeros here.
-  const std::string bytes = absl::HexStringToBytes(std::string(name.substr(0, digits)));
-  const std::span<const std::byte> from = AsBytes(bytes);
-  std::copy(from.begin(), from.end(), uuid.bytes.begin());
-  // No other spelling, such as one with capitals, and no other name.
-  if (TableFileName(uuid) != name) return std::nullopt;
-  return uuid;
+  return ParseUuidName(name, kTableSuffix);
 }
 
 }  // namespace ioengine

@@ -3,7 +3,9 @@
 //    added: count varint, each          uuid 16 bytes, digest u64, records hash u64,
 //                                       run, tier, file bytes, records, deletes, key bytes, value
 //                                       bytes, largest epoch, largest counter  varints,
-//                                       lower text, has upper u8, and if it is 1: upper text
+//                                       lower text, has upper u8, and if it is 1: upper text,
+//                                       blobs: count varint, each
+//                                         uuid 16 bytes, values, stored bytes  varints
 //    removed: count varint, each        uuid 16 bytes
 //    logs: count varint, each           stream, record, segment, frame, first record  varints,
 //                                       previous hash u64
@@ -21,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ioengine/engine/format/blob_format.h"
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/format/uuid.h"
 
@@ -52,6 +55,8 @@ struct TableRecord {
   // than they need be.
   std::string lower;
   std::optional<std::string> upper;
+  // Files that have values of it, by uuid.
+  std::vector<BlobReference> blobs;
 
   bool MayHave(std::string_view key) const {
     return key >= lower && (!upper.has_value() || key < *upper);

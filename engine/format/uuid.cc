@@ -1,5 +1,7 @@
 #include "ioengine/engine/format/uuid.h"
 
+#include <algorithm>
+
 #include "absl/strings/escaping.h"
 #include "ioengine/engine/format/coding.h"
 
@@ -15,6 +17,19 @@ Uuid MakeUuid(uint64_t random_high, uint64_t random_low) {
   StoreFixed(uuid.bytes.data() + 8, random_low);
   uuid.bytes[6] = (uuid.bytes[6] & std::byte{0x0f}) | std::byte{0x40};
   uuid.bytes[8] = (uuid.bytes[8] & std::byte{0x3f}) | std::byte{0x80};
+  return uuid;
+}
+
+std::optional<Uuid> ParseUuidName(std::string_view name, std::string_view suffix) {
+  Uuid uuid;
+  const size_t digits = 2 * uuid.bytes.size();
+  if (name.size() < digits || name.substr(digits) != suffix) return std::nullopt;
+  // Other characters count as zeros here.
+  const std::string bytes = absl::HexStringToBytes(std::string(name.substr(0, digits)));
+  const std::span<const std::byte> from = AsBytes(bytes);
+  std::copy(from.begin(), from.end(), uuid.bytes.begin());
+  // No other spelling, such as one with capitals.
+  if (uuid.ToString() != name.substr(0, digits)) return std::nullopt;
   return uuid;
 }
 

@@ -271,6 +271,7 @@ TableRecord TableRecordOf(const TableInfo& table, uint64_t run, uint32_t tier) {
   record.largest_sequence = table.largest_sequence;
   record.lower = LowerBound(table.smallest_key);
   record.upper = UpperBound(table.largest_key);
+  record.blobs = table.blobs;
   return record;
 }
 

@@ -93,9 +93,14 @@ class CompactionPicker {
   // `new_run`.
   template <typename NewRun>
   std::optional<CompactionPick> PickDeep(const Version& version, NewRun new_run) {
-    if (!GoOnWithRound(version) && !BeginRound(version)) return std::nullopt;
-    if (!round_->run.has_value()) round_->run = new_run();
-    return PickSlice(version);
+    for (;;) {
+      const bool is_new = !GoOnWithRound(version);
+      if (is_new && !BeginRound(version)) return std::nullopt;
+      if (!round_->run.has_value()) round_->run = new_run();
+      std::optional<CompactionPick> pick = PickSlice(version);
+      // Behind a round that damage has ended there may be another; asked again, it says the same.
+      if (pick.has_value() || is_new) return pick;
+    }
   }
 
   // Bytes that are to be moved before all is as it should be: about what the runs hold that are too

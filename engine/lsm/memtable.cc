@@ -20,8 +20,7 @@ bool SameChange(const MemtableEntry& a, const MemtableEntry& b) {
 
 Memtable::Entry* Memtable::Stage(OperationKind kind, std::string_view key, Sequence sequence,
                                  std::string_view value) {
-  IOENGINE_CHECK(kind == OperationKind::kPut || value.empty(),
-                 "a change other than a put has a value");
+  IOENGINE_CHECK(HasValue(kind) || value.empty(), "a change other than a put has a value");
   Entry* const entry = Entry::New(arena_, kind, key, sequence, value);
   if (tree_.Insert(entry)) entry->set_repeats();
   ++staged_;

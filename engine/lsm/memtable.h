@@ -9,12 +9,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "ioengine/engine/format/operation.h"
 #include "ioengine/engine/format/sequence.h"
+#include "ioengine/engine/format/uuid.h"
 #include "ioengine/engine/lsm/arena.h"
 #include "ioengine/engine/lsm/memtable_entry.h"
 #include "ioengine/engine/lsm/memtable_tree.h"
@@ -41,7 +45,7 @@ class Memtable {
   Memtable& operator=(const Memtable&) = delete;
 
   // Adds a change that nobody sees yet; its write is still on the way to the log. Copies key and
-  // value. `value` counts with kPut only, and is empty with others. Entries of one key may come in
+  // value. `value` is empty with those that have none (HasValue). Entries of one key may come in
   // any order of sequences; of several with one sequence, those of a batch, the last one counts.
   // Ownership: the entry lives, and stays where it is, as long as the memtable.
   // Cost: a copy, a search, and 24 bytes beside both; about 40 with its share of the tree.
@@ -50,6 +54,12 @@ class Memtable {
   // Everybody sees it from now on. In any order; those that never are go with the memtable.
   // Cost: sets a mark.
   void Publish(Entry* entry);
+
+  // Keeps what entries refer to elsewhere, by its name, for as long as the memtable lives.
+  void Keep(const Uuid& name, std::shared_ptr<const void> referred) {
+    kept_.insert_or_assign(name, std::move(referred));
+  }
+  bool Keeps(const Uuid& name) const { return kept_.count(name) > 0; }
 
   // A change of a key. Ownership: the value is the memtable's.
   struct Found {
@@ -121,6 +131,7 @@ class Memtable {
 
   Arena arena_;
   MemtableTree tree_;
+  std::map<Uuid, std::shared_ptr<const void>> kept_;
   size_t entries_ = 0;
   size_t staged_ = 0;
 };

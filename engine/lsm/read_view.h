@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "ioengine/engine/blob/blob_file.h"
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/version.h"
@@ -51,6 +52,8 @@ class ReadViewSource {
   // Unavailable once it is closed.
   virtual absl::Status MayRead() const = 0;
   virtual const std::shared_ptr<const ReadView>& read_view() const = 0;
+  // That values of its views are in. Whoever has a view keeps those.
+  virtual const BlobFiles& blobs() const = 0;
 
   // Until the reader is destroyed.
   void Register(Reader& reader) { readers_.PushBack(reader); }

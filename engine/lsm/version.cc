@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/sched/check.h"
 
 namespace ioengine {
 namespace {
@@ -31,6 +32,27 @@ absl::Status CheckRun(const SortedRun& run) {
 }
 
 }  // namespace
+
+Table::Table(TableRecord record, std::shared_ptr<TableReader> reader, absl::Status damage,
+             Owner* owner, std::vector<std::shared_ptr<BlobFile>> blobs)
+    : record_(std::move(record)),
+      reader_(std::move(reader)),
+      damage_(std::move(damage)),
+      owner_(owner),
+      blobs_(std::move(blobs)) {
+  IOENGINE_CHECK(blobs_.size() == record_.blobs.size(), "a table lacks files with its values");
+  for (size_t i = 0; i < blobs_.size(); ++i) {
+    blobs_[i]->AddTableBytes(record_.blobs[i].stored_bytes);
+  }
+}
+
+Table::~Table() {
+  for (size_t i = 0; i < blobs_.size(); ++i) {
+    blobs_[i]->SubtractTableBytes(record_.blobs[i].stored_bytes);
+  }
+  reader_.reset();
+  if (retired_ && owner_ != nullptr) owner_->OnUnused(record_.identity.uuid);
+}
 
 const std::shared_ptr<Table>* SortedRun::Find(std::string_view key) const {
   const auto above = std::partition_point(

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "ioengine/engine/blob/blob_file.h"
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/table/table_reader.h"
 
@@ -32,17 +33,12 @@ class Table {
   };
 
   // With `damage`, which says why it cannot be read, it is quarantined, and has no reader.
-  Table(TableRecord record, std::shared_ptr<TableReader> reader, absl::Status damage, Owner* owner)
-      : record_(std::move(record)),
-        reader_(std::move(reader)),
-        damage_(std::move(damage)),
-        owner_(owner) {}
+  // `blobs` are the files that the record's are in, in their order.
+  Table(TableRecord record, std::shared_ptr<TableReader> reader, absl::Status damage, Owner* owner,
+        std::vector<std::shared_ptr<BlobFile>> blobs = {});
   Table(const Table&) = delete;
   Table& operator=(const Table&) = delete;
-  ~Table() {
-    reader_.reset();
-    if (retired_ && owner_ != nullptr) owner_->OnUnused(record_.identity.uuid);
-  }
+  ~Table();
 
   const TableRecord& record() const { return record_; }
   // Null: it is quarantined.
@@ -59,6 +55,7 @@ class Table {
   std::shared_ptr<TableReader> reader_;
   const absl::Status damage_;
   Owner* const owner_;
+  const std::vector<std::shared_ptr<BlobFile>> blobs_;
   bool retired_ = false;
 };
 

@@ -37,7 +37,18 @@ Task<absl::Status> Catalog::Load(WalReadOptions read) {
   co_return co_await OpenTables();
 }
 
+Task<absl::StatusOr<std::vector<std::shared_ptr<BlobFile>>>> Catalog::OpenBlobs() {
+  std::set<Uuid> uuids;
+  for (const auto& [uuid, record] : found_.tables) {
+    for (const BlobReference& blob : record.blobs) uuids.insert(blob.file);
+  }
+  co_return co_await blobs_.Open({uuids.begin(), uuids.end()});
+}
+
 Task<absl::Status> Catalog::OpenTables() {
+  // Kept until the tables do.
+  const auto blobs = co_await OpenBlobs();
+  if (!blobs.ok()) co_return blobs.status();
   std::vector<TableRecord> records;
   for (const auto& [uuid, record] : found_.tables) {
     records.push_back(record);
@@ -78,7 +89,13 @@ Task<> Catalog::OpenSome(std::vector<TableRecord>* records,
 std::shared_ptr<Table> Catalog::MakeTable(TableRecord record, std::shared_ptr<TableReader> reader,
                                           absl::Status damage) {
   Table::Owner* const owner = this;
-  return std::make_shared<Table>(std::move(record), std::move(reader), std::move(damage), owner);
+  std::vector<std::shared_ptr<BlobFile>> blobs;
+  for (const BlobReference& blob : record.blobs) {
+    blobs.push_back(blobs_.Find(blob.file));
+    IOENGINE_CHECK(blobs.back() != nullptr, "a table has values in a file that nobody keeps");
+  }
+  return std::make_shared<Table>(std::move(record), std::move(reader), std::move(damage), owner,
+                                 std::move(blobs));
 }
 
 Task<absl::StatusOr<std::shared_ptr<Table>>> Catalog::OpenTable(TableRecord record) {
@@ -143,7 +160,7 @@ Task<absl::Status> Catalog::RemoveOrphans() {
     absl::Status removed = co_await files_.Remove(entry.name);
     if (!removed.ok()) co_return removed;
   }
-  co_return absl::OkStatus();
+  co_return co_await blobs_.RemoveOrphans();
 }
 
 Uuid Catalog::NewUuid() {
@@ -221,7 +238,8 @@ Task<absl::Status> Catalog::RemoveUnused() {
     unused_.push_back(uuid);
     co_return removed;
   }
-  co_return absl::OkStatus();
+  if (!failed_.ok()) co_return failed_;
+  co_return co_await blobs_.RemoveUnused();
 }
 
 Task<absl::Status> Catalog::Close() {

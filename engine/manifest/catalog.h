@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/blob/blob_file.h"
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/root_state.h"
 #include "ioengine/engine/format/uuid.h"
@@ -39,14 +40,19 @@ class Catalog final : private Table::Owner {
  public:
   Catalog(ShardIo& io, FileSystem& files, BlockCache& cache, std::unique_ptr<RootFile> root,
           ManifestOptions options)
-      : io_(io), files_(files), cache_(cache), root_(std::move(root)), options_(options) {}
+      : io_(io),
+        files_(files),
+        cache_(cache),
+        root_(std::move(root)),
+        options_(options),
+        blobs_(io, files) {}
   Catalog(const Catalog&) = delete;
   Catalog& operator=(const Catalog&) = delete;
   ~Catalog() { version_.reset(); }
 
   // Reads the manifest that ROOT names, if it names one, and opens its tables. A damaged table is
-  // quarantined. Errors: DataLoss, for the manifest and for a table that is missing; those of
-  // files. Once.
+  // quarantined. Errors: DataLoss, for the manifest and for a table or a blob file that is missing;
+  // those of files. Once.
   Task<absl::Status> Load(WalReadOptions read);
 
   // Writes a manifest of this process, and puts `next` in force with it: what `next` says, and not
@@ -59,6 +65,9 @@ class Catalog final : private Table::Owner {
   const RootState& root() const { return root_->state(); }
   // What the manifest says, as it is or as Load found it.
   const ManifestState& state() const { return manifest_ == nullptr ? found_ : manifest_->state(); }
+  // Those that tables have values in, and others that are kept.
+  BlobFiles& blobs() { return blobs_; }
+  const BlobFiles& blobs() const { return blobs_; }
   // The tables in force.
   const std::shared_ptr<const Version>& version() const { return version_; }
 
@@ -92,8 +101,8 @@ class Catalog final : private Table::Owner {
   // nothing was done, while the disk is full.
   Task<absl::Status> RollIfLong();
 
-  // Removes the files of tables that nobody needs any more. Errors: those of the first that failed,
-  // which is tried again the next time.
+  // Removes the files of tables and values that nobody needs any more. Errors: those of the first
+  // that failed, which is tried again the next time.
   Task<absl::Status> RemoveUnused();
   size_t unused() const { return unused_.size(); }
 
@@ -107,6 +116,7 @@ class Catalog final : private Table::Owner {
 
   std::shared_ptr<Table> MakeTable(TableRecord record, std::shared_ptr<TableReader> reader,
                                    absl::Status damage);
+  Task<absl::StatusOr<std::vector<std::shared_ptr<BlobFile>>>> OpenBlobs();
   Task<absl::Status> OpenTables();
   Task<> OpenSome(std::vector<TableRecord>* records, std::vector<std::shared_ptr<Table>>* tables,
                   absl::Status* status);
@@ -118,6 +128,7 @@ class Catalog final : private Table::Owner {
   BlockCache& cache_;
   const std::unique_ptr<RootFile> root_;
   const ManifestOptions options_;
+  BlobFiles blobs_;
   ManifestState found_;
   std::unique_ptr<Manifest> manifest_;
   std::shared_ptr<const Version> version_ = std::make_shared<const Version>();

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "absl/status/status.h"
+#include "ioengine/engine/format/blob_format.h"
 #include "ioengine/engine/format/checksum.h"
 #include "ioengine/engine/format/coding.h"
 #include "ioengine/engine/format/key_head.h"
@@ -53,6 +54,9 @@ bool Block::ParseRecords(const BlockHeader& header) {
         prefix_.size() + record.suffix.size() > kMaxKeyBytes) {
       return false;
     }
+    BlobPointer pointer;
+    const bool has_pointer = record.kind == OperationKind::kPutBlob;
+    if (has_pointer && !DecodeBlobPointer(record.value, &pointer)) return false;
   }
   return records_ > 0 || end == used_bytes_;
 }
@@ -87,11 +91,8 @@ bool Block::Decode(std::string_view bytes, Record* record) {
     record->sequence.counter = decoder.Varint();
   }
   uint64_t value_bytes = 0;
-  if (record->kind == OperationKind::kPut) {
-    value_bytes = decoder.Varint();
-  } else if (record->kind != OperationKind::kDelete) {
-    return false;
-  }
+  if (!IsOperationKind(record->kind)) return false;
+  if (HasValue(record->kind)) value_bytes = decoder.Varint();
   const std::string_view rest = AsText(decoder.rest());
   if (!decoder.ok() || value_bytes > rest.size()) return false;
   record->suffix = rest.substr(0, rest.size() - value_bytes);

@@ -22,7 +22,7 @@ size_t HeadBytes(const BlockRecord& record) {
   if (record.sequence != kMaxSequence) {
     bytes += VarintBytes(record.sequence.epoch) + VarintBytes(record.sequence.counter);
   }
-  if (record.kind == OperationKind::kPut) bytes += VarintBytes(record.value.size());
+  if (HasValue(record.kind)) bytes += VarintBytes(record.value.size());
   return bytes;
 }
 
@@ -34,7 +34,7 @@ void AppendHead(std::string& to, const BlockRecord& record) {
     AppendVarint(to, record.sequence.epoch);
     AppendVarint(to, record.sequence.counter);
   }
-  if (record.kind == OperationKind::kPut) AppendVarint(to, record.value.size());
+  if (HasValue(record.kind)) AppendVarint(to, record.value.size());
 }
 
 char* Append(char* to, std::string_view bytes) { return std::copy(bytes.begin(), bytes.end(), to); }

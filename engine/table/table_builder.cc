@@ -48,6 +48,7 @@ void TableBuilder::Count(const BlockRecord& record) {
   if (info.records == 0) info.smallest_key = record.key;
   ++info.records;
   if (record.kind == OperationKind::kDelete) ++info.deletes;
+  if (record.kind == OperationKind::kPutBlob) CountBlob(record.value);
   info.key_bytes += record.key.size();
   info.value_bytes += record.value.size();
   info.smallest_sequence = std::min(info.smallest_sequence, record.sequence);
@@ -60,11 +61,22 @@ void TableBuilder::Count(const BlockRecord& record) {
   key_hashes_.push_back(TableKeyHash(record.key, seed_));
 }
 
+void TableBuilder::CountBlob(std::string_view value) {
+  BlobPointer pointer;
+  IOENGINE_CHECK(DecodeBlobPointer(value, &pointer), "a pointer to a blob makes no sense");
+  if (blob_ == nullptr || blob_->file != pointer.file) {
+    blob_ = &blobs_[pointer.file];
+    blob_->file = pointer.file;
+  }
+  ++blob_->values;
+  blob_->stored_bytes += pointer.stored_bytes();
+}
+
 bool TableBuilder::TryAdd(OperationKind kind, std::string_view key, Sequence sequence,
                           std::string_view value) {
   IOENGINE_CHECK(key.size() <= kMaxKeyBytes && value.size() <= kMaxValueBytes,
                  "a record is too long for a table");
-  IOENGINE_CHECK(kind == OperationKind::kPut || value.empty(), "only a put has a value");
+  IOENGINE_CHECK(HasValue(kind) || value.empty(), "only a put has a value");
   IOENGINE_CHECK(
       records() == 0 || last_key_ < key || (last_key_ == key && sequence < last_sequence_),
       "records of a table are added in their order");
@@ -185,6 +197,7 @@ Task<absl::Status> TableBuilder::WriteAll() {
     if (absl::Status status = co_await WriteData(); !status.ok()) co_return status;
   }
   table_.info.largest_key = last_key_;
+  for (const auto& [file, blob] : blobs_) table_.info.blobs.push_back(blob);
   table_.layout.data_bytes = offset_bytes_;
   if (absl::Status status = co_await WriteIndex(); !status.ok()) co_return status;
   if (absl::Status status = co_await WriteFilter(); !status.ok()) co_return status;

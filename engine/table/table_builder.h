@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/format/blob_format.h"
 #include "ioengine/engine/format/operation.h"
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/format/uuid.h"
@@ -80,6 +82,7 @@ class TableBuilder {
   TableBuilder(ShardIo& io, DmaFile file, Uuid uuid, TableOptions options);
 
   void Count(const BlockRecord& record);
+  void CountBlob(std::string_view value);
   Task<absl::Status> WriteData();
   void AddToIndex(Separator separator, BlockHandle handle);
   void EndIndexBlock();
@@ -105,6 +108,8 @@ class TableBuilder {
   Separator index_separator_;
   std::vector<IndexBlock> index_blocks_;
   std::vector<uint64_t> key_hashes_;
+  std::map<Uuid, BlobReference> blobs_;
+  BlobReference* blob_ = nullptr;  // of the last record with one
   std::string last_key_;
   Sequence last_sequence_;
 };

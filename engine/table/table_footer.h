@@ -17,9 +17,11 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/format/blob_format.h"
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/format/uuid.h"
@@ -43,6 +45,7 @@ struct TableInfo {
   Sequence largest_sequence;
   uint64_t records_hash = 0;  // RecordHash
   uint64_t digest = 0;        // of the checksums of all blocks before the footer
+  std::vector<BlobReference> blobs;  // of its values; not in the file
 
   friend bool operator==(const TableInfo&, const TableInfo&) = default;
 };

@@ -42,6 +42,8 @@ StoreOptions Options() {
   options.wal.segment_bytes = size_t{32} << 10;
   options.max_log_bytes = size_t{128} << 10;
   options.manifest.roll_bytes = size_t{32} << 10;
+  options.blobs.least_bytes = 1000;
+  options.blobs.file_bytes = size_t{16} << 10;
   options.compaction.max_runs = 2;
   options.compaction.target_file_bytes = size_t{16} << 10;
   return options;
@@ -65,7 +67,8 @@ Task<absl::Status> WriteSome(ShardStore* store, Ledger* ledger, uint64_t count) 
     const uint64_t number = ledger->writes++;
     const std::string key = absl::StrCat("key", number % 40);
     std::string value = absl::StrCat("value ", number);
-    value.append(500, 'v');
+    // Every fourth one is in a file of its own.
+    value.append(number % 4 == 0 ? 1500 : 500, 'v');
     ledger->unknown[key].insert(value);
     const auto put = co_await store->Put(key, value);
     if (!put.ok()) co_return put.status();

@@ -24,6 +24,10 @@ inline StoreOptions SmallStore() {
   options.wal_read.read_bytes = size_t{16} << 10;
   options.cache = {.capacity_bytes = size_t{1} << 20, .max_pinned_bytes = size_t{512} << 10};
   options.manifest.segment_bytes = size_t{16} << 10;
+  options.blobs.least_bytes = 0;
+  options.blobs.file_bytes = size_t{256} << 10;
+  options.blobs.write_bytes = size_t{16} << 10;
+  options.blobs.write_behind = 4;
   options.table.write_bytes = size_t{16} << 10;
   options.compaction_reads.buffer_bytes = size_t{16} << 10;
   options.ballast_bytes = size_t{256} << 10;

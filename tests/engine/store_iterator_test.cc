@@ -38,6 +38,7 @@ class Shelf final : public ReadViewSource {
     return closed_ ? absl::UnavailableError("closed") : absl::OkStatus();
   }
   const std::shared_ptr<const ReadView>& read_view() const override { return view_; }
+  const BlobFiles& blobs() const override { return world_.blobs(); }
 
   Task<absl::Status> Open() { co_return co_await world_.Open(); }
   void Close() { closed_ = true; }

@@ -36,7 +36,7 @@ Task<absl::Status> WriteChanges(Shard& shard, std::string target, const Changes*
   auto store = co_await ShardStore::Open(shard, target, options);
   if (!store.ok()) co_return store.status();
   for (const auto& [key, change] : changes->newest()) {
-    if (change.kind == OperationKind::kDelete) continue;
+    if (change.kind != OperationKind::kPut) continue;
     auto written = co_await (*store)->Put(key, change.value, Durability::kMemory);
     if (!written.ok()) co_return written.status();
     if (++*keys % kKeysPerYield == 0) co_await Yield();

@@ -75,7 +75,7 @@ class Records {
     report.counter = sequence.counter;
     Operation operation;
     while (operations.Next(&operation)) {
-      ++(operation.kind == OperationKind::kPut ? report.puts : report.deletes);
+      ++(HasValue(operation.kind) ? report.puts : report.deletes);
     }
     return report;
   }

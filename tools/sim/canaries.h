@@ -36,7 +36,14 @@ inline constexpr std::string_view kCanaries[] = {
     // Compaction.
     "compaction-forgets-snapshots",   // what only a snapshot sees is dropped
     "compaction-drops-any-delete",    // also one that hides something older
-    "compaction-removes-before-edit"  // its inputs, before the manifest has let go of them
+    "compaction-removes-before-edit",  // its inputs, before the manifest has let go of them
+    // Values in files of their own.
+    "blob-frame-before-durable",  // the log points to values that are being written
+    "blob-not-synced",            // or are in the device's cache only
+    "blob-name-not-synced",       // or whose file's name may be gone
+    "blob-orphans-without-log",   // a file that only the log points to is removed at the opening
+    "blob-move-before-durable",   // a table points to values that were moved and may be lost
+    "blob-removed-before-edit"    // the manifest has tables yet that point to where they were
 };
 
 }  // namespace ioengine::sim

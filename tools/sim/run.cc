@@ -157,6 +157,12 @@ Shape ShapeOf(const RunOptions& options) {
   shape.store.compaction.target_file_bytes = uint64_t{4096} << random.Below(6);
   shape.store.compaction.least_slices = 1 + random.Below(16);
   shape.store.compaction_reads.buffer_bytes = size_t{4096} << random.Below(4);
+  BlobOptions& blobs = shape.store.blobs;
+  blobs.least_bytes = random.OneIn(3) ? 0 : size_t{1} << random.Below(13);
+  blobs.file_bytes = uint64_t{4096} << random.Below(7);
+  blobs.write_bytes = size_t{4096} << random.Below(4);
+  blobs.write_behind = 1 + random.Below(4);
+  blobs.garbage_percent = 1 + random.Below(60);
   shape.keys = 1 + random.Below(random.OneIn(2) ? 8 : 60);
   shape.clients = 1 + random.Below(8);
   shape.most_value_bytes = size_t{1} << (3 + random.Below(13));

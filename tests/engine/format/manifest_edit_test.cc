@@ -28,6 +28,7 @@ ManifestEdit Example() {
   ManifestEdit edit;
   edit.added = {table, table};
   edit.added[1].upper = "bc";
+  edit.added[1].blobs = {{MakeUuid(5, 6), 3, 5000}};
   edit.removed = {MakeUuid(3, 4)};
   edit.logs = {{.stream = 7,
                 .record = 130,
@@ -54,10 +55,11 @@ TEST(ManifestEditTest, GoldenBytes) {
       "04"
       "c801"   // largest sequence
       "0161";  // lower
-  EXPECT_EQ(Hex(EncodeManifestEdit(Example())), "02" + table + "00" + table + "01" + "026263" +
-                                                    "01" + "03000000000040008400000000000000" +
-                                                    "01" + "07" + "8201" + "020305" +
-                                                    "2122232425262728" + "02" + "06" + "8001");
+  EXPECT_EQ(Hex(EncodeManifestEdit(Example())),
+            "02" + table + "00" + "00" + table + "01" + "026263" + "01" +
+                "05000000000040008600000000000000" + "03" + "8827" + "01" +
+                "03000000000040008400000000000000" + "01" + "07" + "8201" + "020305" +
+                "2122232425262728" + "02" + "06" + "8001");
 }
 
 TEST(ManifestEditTest, ComesBack) {

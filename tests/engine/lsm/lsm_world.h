@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/blob/blob_file.h"
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/lsm/compaction.h"
 #include "ioengine/engine/lsm/memtable.h"
@@ -48,7 +49,8 @@ class LsmWorld {
  public:
   explicit LsmWorld(Shard& shard)
       : shard_(shard),
-        cache_(shard.io(), {.capacity_bytes = 512 << 10, .max_pinned_bytes = 384 << 10}) {}
+        cache_(shard.io(), {.capacity_bytes = 512 << 10, .max_pinned_bytes = 384 << 10}),
+        blobs_(shard.io(), files_) {}
 
   Task<absl::Status> Open() {
     absl::StatusOr<FileSystem> files = co_await OpenTables(shard_.io());
@@ -60,6 +62,8 @@ class LsmWorld {
   Shard& shard() { return shard_; }
   FileSystem& files() { return files_; }
   BlockCache& cache() { return cache_; }
+  BlobFiles& blobs() { return blobs_; }
+  const BlobFiles& blobs() const { return blobs_; }
   Uuid NewUuid() { return MakeUuid(++last_uuid_, 7); }
 
   // A table with what is in the model, which is not empty.
@@ -117,6 +121,7 @@ class LsmWorld {
   Shard& shard_;
   BlockCache cache_;
   FileSystem files_;
+  BlobFiles blobs_;
   uint64_t last_uuid_ = 0;
 };
 

@@ -1,0 +1,36 @@
+// ValueSeparator: has the large values of batches written before the batches are.
+#ifndef IOENGINE_ENGINE_VALUE_SEPARATOR_H_
+#define IOENGINE_ENGINE_VALUE_SEPARATOR_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "ioengine/engine/blob/blob_writer.h"
+#include "ioengine/engine/lsm/memtable.h"
+#include "ioengine/engine/write_batch.h"
+#include "ioengine/sched/task.h"
+
+namespace ioengine {
+
+// A batch whose large values are elsewhere, and durable.
+struct SeparatedBatch {
+  std::string operations;  // with pointers, as format/batch_record.h has them
+  std::vector<PlacedBlob> blobs;
+
+  // Has the memtable keep the files that the batch's changes in it refer to.
+  void KeepIn(Memtable& memtable) const;
+};
+
+// Puts each value of `least_bytes` or more into a blob file, and waits until all are durable, so
+// that no record of the log ever points to what may be lost.
+//
+// Ownership: borrows both, and the batch until the task has ended. Errors: those of BlobWriter;
+// what was written already is garbage then.
+Task<absl::StatusOr<SeparatedBatch>> Separate(BlobWriter& writer, const WriteBatch& batch,
+                                              size_t least_bytes);
+
+}  // namespace ioengine
+
+#endif  // IOENGINE_ENGINE_VALUE_SEPARATOR_H_
