@@ -1,6 +1,10 @@
 #include "ioengine/engine/lsm/arena.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+
+#include "ioengine/numa/node_memory.h"
 
 namespace ioengine {
 
@@ -22,7 +26,11 @@ std::byte* Arena::AllocateFromNewBlock(size_t size_bytes) {
 }
 
 std::byte* Arena::NewBlock(size_t size_bytes) {
-  blocks_.push_back(std::make_unique_for_overwrite<std::byte[]>(size_bytes));
+  const bool is_huge = size_bytes % kHugePageBytes == 0;
+  const FreeBlock free{std::align_val_t(is_huge ? kHugePageBytes : alignof(std::max_align_t))};
+  blocks_.emplace_back(static_cast<std::byte*>(::operator new(size_bytes, free.alignment)), free);
+  // A request only: without huge pages it is slower, and nothing else.
+  if (is_huge) madvise(blocks_.back().get(), size_bytes, MADV_HUGEPAGE);
   if (budget_ != nullptr) budget_->Charge(size_bytes);
   total_bytes_ += size_bytes;
   return blocks_.back().get();

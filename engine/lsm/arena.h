@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "ioengine/sched/memory_budget.h"
@@ -18,9 +19,9 @@ namespace ioengine {
 class Arena {
  public:
   // `budget`: none, or one that outlives the arena. Blocks begin small, for the many arenas that
-  // never hold much, and become as large as all before them together, `most_block_bytes` at most. A
-  // piece that is larger than a quarter of a block gets one of its own, so no more than that is
-  // wasted at a block's end.
+  // never hold much, and become as large as all before them together, `most_block_bytes` at most.
+  // Those of whole huge pages are made of such where the kernel gives them. A piece that is larger
+  // than a quarter of a block gets one of its own, so no more than that is wasted at a block's end.
   Arena(size_t most_block_bytes, MemoryBudget* budget);
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -47,12 +48,17 @@ class Arena {
 
   static constexpr size_t kFirstBlockBytes = 4096;
 
+  struct FreeBlock {
+    std::align_val_t alignment{alignof(std::max_align_t)};
+    void operator()(std::byte* block) const { ::operator delete(block, alignment); }
+  };
+
   const size_t most_block_bytes_;
   MemoryBudget* const budget_;
   std::byte* next_ = nullptr;
   size_t left_bytes_ = 0;
   size_t total_bytes_ = 0;
-  std::vector<std::unique_ptr<std::byte[]>> blocks_;
+  std::vector<std::unique_ptr<std::byte, FreeBlock>> blocks_;
 };
 
 }  // namespace ioengine

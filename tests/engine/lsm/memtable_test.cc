@@ -23,6 +23,7 @@
 #include "ioengine/engine/lsm/arena.h"
 #include "ioengine/engine/lsm/memtable_entry.h"
 #include "ioengine/engine/lsm/memtable_tree.h"
+#include "ioengine/numa/node_memory.h"
 #include "ioengine/sched/memory_budget.h"
 #include "ioengine/sched/random.h"
 
@@ -418,6 +419,18 @@ TEST(ArenaTest, BlocksBeginSmallAndGrow) {
   EXPECT_EQ(budget.used_bytes(), arena.block_bytes());
   EXPECT_GT(arena.block_bytes(), 1'040'000u);
   EXPECT_LT(arena.block_bytes(), 1'040'000u + (64 << 10) + 4096);
+}
+
+TEST(ArenaTest, HugeBlocksBeginWhereAHugePageCan) {
+  MemoryBudget budget;
+  Arena arena(kHugePageBytes, &budget);
+  arena.Allocate(8);
+  for (int i = 0; i < 3; ++i) {
+    std::byte* const block = arena.Allocate(kHugePageBytes);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % kHugePageBytes, 0u);
+    std::memset(block, i, kHugePageBytes);
+  }
+  EXPECT_EQ(budget.used_bytes(), 4096 + 3 * kHugePageBytes);
 }
 
 TEST(KeyHeadTest, IsOrderedAsKeysAre) {
