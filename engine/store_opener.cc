@@ -15,6 +15,7 @@
 #include "ioengine/engine/format/blob_format.h"
 #include "ioengine/engine/format/coding.h"
 #include "ioengine/engine/format/wal_frame.h"
+#include "ioengine/engine/lsm/memtable_loader.h"
 #include "ioengine/engine/wal/wal_reader.h"
 #include "ioengine/io/dma_file.h"
 #include "ioengine/io/io_error.h"
@@ -29,7 +30,7 @@ constexpr std::chrono::milliseconds kLockRetry(5);
 // Puts what the log holds, and tables do not, into the memtable.
 class Replay final : public WalVisitor {
  public:
-  explicit Replay(Memtable& memtable) : memtable_(memtable) {}
+  explicit Replay(Memtable& memtable) : loader_(memtable) {}
 
   // The next stream's records up to this one are in tables.
   void BeginStream(uint64_t contained_record) { contained_record_ = contained_record; }
@@ -40,7 +41,7 @@ class Replay final : public WalVisitor {
     Operation operation;
     while (operations.Next(&operation)) {
       if (operation.kind == OperationKind::kPutBlob) NoteBlob(operation.value);
-      memtable_.Publish(memtable_.Stage(operation.kind, operation.key, sequence, operation.value));
+      loader_.Add(operation.kind, operation.key, sequence, operation.value);
     }
     if (!operations.good()) {
       return absl::DataLossError(
@@ -50,6 +51,9 @@ class Replay final : public WalVisitor {
     ++records_;
     return absl::OkStatus();
   }
+
+  // After all streams: shows what they hold.
+  Task<> Finish() { return loader_.Finish(); }
 
   Sequence last() const { return last_; }
   // That values are in.
@@ -66,7 +70,7 @@ class Replay final : public WalVisitor {
     blobs_.insert(pointer.file);
   }
 
-  Memtable& memtable_;
+  MemtableLoader loader_;
   std::set<Uuid> blobs_;
   Uuid last_blob_;
   uint64_t contained_record_ = 0;
@@ -282,6 +286,7 @@ Task<absl::Status> StoreOpener::ReplayStreams() {
     if (!is_needed.ok()) co_return is_needed.status();
     if (*is_needed) needed.push_back(stream);
   }
+  co_await replay.Finish();
   const auto blobs = co_await store_.catalog_->blobs().Open(replay.blobs());
   if (!blobs.ok()) co_return blobs.status();
   for (const std::shared_ptr<BlobFile>& file : *blobs) {

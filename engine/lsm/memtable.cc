@@ -18,10 +18,15 @@ bool SameChange(const MemtableEntry& a, const MemtableEntry& b) {
 
 }  // namespace
 
+Memtable::Entry* Memtable::NewEntry(OperationKind kind, std::string_view key, Sequence sequence,
+                                    std::string_view value) {
+  IOENGINE_CHECK(HasValue(kind) || value.empty(), "a change other than a put has a value");
+  return Entry::New(arena_, kind, key, sequence, value);
+}
+
 Memtable::Entry* Memtable::Stage(OperationKind kind, std::string_view key, Sequence sequence,
                                  std::string_view value) {
-  IOENGINE_CHECK(HasValue(kind) || value.empty(), "a change other than a put has a value");
-  Entry* const entry = Entry::New(arena_, kind, key, sequence, value);
+  Entry* const entry = NewEntry(kind, key, sequence, value);
   if (tree_.Insert(entry)) entry->set_repeats();
   ++staged_;
   return entry;

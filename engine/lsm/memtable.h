@@ -126,6 +126,10 @@ class Memtable {
   size_t staged() const { return staged_; }
 
  private:
+  friend class MemtableLoader;
+
+  Entry* NewEntry(OperationKind kind, std::string_view key, Sequence sequence,
+                  std::string_view value);
   static std::optional<Found> FirstVisible(MemtableTree::Position position, std::string_view key);
   void HideRepeated(const Entry* entry);
 

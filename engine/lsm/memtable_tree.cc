@@ -58,6 +58,14 @@ struct MemtableTree::Node {
     for (size_t i = 0; i < count; ++i) heads[i] = HeadOf(entries[i]->key());
   }
 
+  // All entries are there, and no heads yet.
+  void MakeHeads(const MemtableEntry* lower, const MemtableEntry* upper) {
+    if (lower != nullptr && upper != nullptr) {
+      prefix_bytes = SharedPrefixBytes(lower->key(), upper->key());
+    }
+    for (size_t i = 0; i < count; ++i) heads[i] = HeadOf(entries[i]->key());
+  }
+
   // Gives [from, count) to `other`, which is empty.
   void MoveTail(size_t from, Node* other) {
     std::copy(heads + from, heads + count, other->heads);
@@ -266,6 +274,51 @@ void MemtableTree::AddToParent(Walk& walk, size_t height, MemtableEntry* separat
   inner->Narrow(fences.lower, promoted);
   right->Narrow(promoted, fences.upper);
   AddToParent(walk, height + 1, promoted, right, at_end);
+}
+
+MemtableTree::Builder::Builder(MemtableTree& tree) : tree_(tree), leaf_(tree.first_) {
+  IOENGINE_CHECK(tree.version_ == 0, "a tree that is built is not empty");
+}
+
+void MemtableTree::Builder::Append(MemtableEntry* entry) {
+  if (leaf_->count == kBuiltFill) {
+    leaf_->MakeHeads(lower_, entry);
+    Leaf* const next = tree_.New<Leaf>();
+    next->previous = leaf_;
+    leaf_->next = next;
+    AddSibling(0, leaf_, entry, next);
+    leaf_ = next;
+    lower_ = entry;
+  }
+  leaf_->entries[leaf_->count++] = entry;
+}
+
+// `level`: of the nodes above both.
+void MemtableTree::Builder::AddSibling(size_t level, Node* node, MemtableEntry* separator,
+                                       Node* sibling) {
+  if (level == height_) {
+    IOENGINE_CHECK(level < Walk::kMaxHeight, "a memtable has more entries than memory");
+    levels_[height_++] = {tree_.New<Inner>(), nullptr};
+    levels_[level].node->children[0] = node;
+  }
+  const auto [parent, lower] = levels_[level];
+  if (parent->count < kBuiltFill) {
+    parent->InsertAt(parent->count, separator, sibling);
+    return;
+  }
+  parent->Narrow(lower, separator);
+  Inner* const next = tree_.New<Inner>();
+  next->children[0] = sibling;
+  levels_[level] = {next, separator};
+  AddSibling(level + 1, parent, separator, next);
+}
+
+void MemtableTree::Builder::Finish() {
+  leaf_->MakeHeads(lower_, nullptr);
+  tree_.last_ = leaf_;
+  tree_.height_ = height_;
+  if (height_ > 0) tree_.root_ = levels_[height_ - 1].node;
+  ++tree_.version_;
 }
 
 }  // namespace ioengine

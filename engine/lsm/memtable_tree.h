@@ -73,6 +73,7 @@ class MemtableTree {
 
    private:
     friend class MemtableTree;
+    friend class Builder;
     static constexpr size_t kMaxHeight = 16;
     struct Turning {
       Inner* node;
@@ -91,6 +92,35 @@ class MemtableTree {
     std::array<Turning, kMaxHeight> path_;  // by height - 1
   };
 
+  // Makes an empty tree of entries that are in order already: from the leaves up, without a search.
+  //
+  // Ownership: borrows the tree, which must not be used meanwhile.
+  class Builder {
+   public:
+    // REQUIRES: the tree is empty, and was always.
+    explicit Builder(MemtableTree& tree);
+    // REQUIRES: it stands behind those before, or, where it has the key and sequence of the one
+    // before, came earlier. Cost: reads its key, a little later.
+    void Append(MemtableEntry* entry);
+    // Once, at the end.
+    void Finish();
+
+   private:
+    // An inner node that is being filled, and the separator in front of it.
+    struct Level {
+      Inner* node;
+      const MemtableEntry* lower;
+    };
+
+    void AddSibling(size_t level, Node* node, MemtableEntry* separator, Node* sibling);
+
+    MemtableTree& tree_;
+    Leaf* leaf_;
+    const MemtableEntry* lower_ = nullptr;  // the separator in front of `leaf_`
+    std::array<Level, Walk::kMaxHeight> levels_;
+    size_t height_ = 0;
+  };
+
   // First of those that do not stand before the key and sequence. Cost: a step for each level.
   Position Find(std::string_view key, Sequence sequence) const;
   Position First() const;
@@ -104,6 +134,8 @@ class MemtableTree {
 
  private:
   static constexpr size_t kFanout = 63;
+  // Of a node that is built: the first entries that are inserted later need not split it.
+  static constexpr size_t kBuiltFill = 56;
 
   // The separators on both sides of a node; null at the ends of the tree.
   struct Fences {

@@ -1,0 +1,98 @@
+#include "ioengine/engine/lsm/memtable_loader.h"
+
+#include <algorithm>
+#include <span>
+
+#include "ioengine/engine/format/key_head.h"
+#include "ioengine/engine/lsm/arena.h"
+#include "ioengine/engine/lsm/memtable_tree.h"
+#include "ioengine/numa/node_memory.h"
+#include "ioengine/sched/check.h"
+#include "ioengine/sched/yield.h"
+
+namespace ioengine {
+namespace {
+
+// Items between two chances to yield.
+constexpr size_t kPiece = 1024;
+// So many entries are asked for before the tree reads them.
+constexpr size_t kAhead = 64;
+
+// What tells a key of usual length from others.
+void Prefetch(const MemtableEntry& entry) {
+  const char* const bytes = reinterpret_cast<const char*>(&entry);
+  __builtin_prefetch(bytes);
+  __builtin_prefetch(bytes + sizeof(MemtableEntry) + 16);
+}
+
+// In an arena of its own, which uses huge pages if they are many: they are gone over in no order.
+std::span<EntrySorter::Item> NewItems(Arena& arena, size_t count) {
+  size_t size_bytes = count * sizeof(EntrySorter::Item);
+  if (size_bytes >= kHugePageBytes) {
+    size_bytes = (size_bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+  }
+  return {reinterpret_cast<EntrySorter::Item*>(arena.Allocate(size_bytes)), count};
+}
+
+}  // namespace
+
+MemtableLoader::MemtableLoader(Memtable& memtable) : memtable_(memtable) {
+  IOENGINE_CHECK(memtable.tree_.version() == 0, "a memtable that is loaded has changes already");
+}
+
+void MemtableLoader::Add(OperationKind kind, std::string_view key, Sequence sequence,
+                         std::string_view value) {
+  MemtableEntry* const entry = memtable_.NewEntry(kind, key, sequence, value);
+  entry->set_state(MemtableEntry::State::kVisible);
+  if (items_.empty()) {
+    prefix_bytes_ = key.size();
+  } else {
+    const MemtableEntry& last = *items_.back().entry;
+    in_order_ = in_order_ && IsBefore(last.key(), last.sequence(), key, sequence);
+    const std::string_view prefix = last.key().substr(0, prefix_bytes_);
+    if (!key.starts_with(prefix)) {
+      prefix_bytes_ = SharedPrefixBytes(prefix, key);
+      stale_ = items_.size();
+    }
+  }
+  items_.push_back({KeyHead(key.substr(prefix_bytes_)), entry});
+}
+
+// The front ones, with heads that are right.
+void MemtableLoader::MoveItems(size_t count, Item* to) {
+  for (; count > 0; --count) {
+    *to = items_.front();
+    items_.pop_front();
+    if (stale_ > 0) {
+      --stale_;
+      to->head = KeyHead(to->entry->key().substr(prefix_bytes_));
+    }
+    ++to;
+  }
+}
+
+Task<> MemtableLoader::Finish() {
+  const size_t count = items_.size();
+  Arena memory(kHugePageBytes, nullptr);
+  const std::span<Item> items = NewItems(memory, count);
+  for (size_t at = 0; at < count; at += kPiece) {
+    co_await MaybeYield();
+    MoveItems(std::min(kPiece, count - at), items.data() + at);
+  }
+  if (!in_order_) {
+    Arena scratch(kHugePageBytes, nullptr);
+    EntrySorter sorter(items, NewItems(scratch, count), prefix_bytes_);
+    co_await sorter.Sort();
+  }
+  MemtableTree::Builder builder(memtable_.tree_);
+  for (size_t i = 0; i < count; ++i) {
+    if (i % kPiece == 0) co_await MaybeYield();
+    Prefetch(*items[std::min(i + kAhead, count - 1)].entry);
+    MemtableEntry* const entry = items[i].entry;
+    if (entry->visible()) ++memtable_.entries_;
+    builder.Append(entry);
+  }
+  builder.Finish();
+}
+
+}  // namespace ioengine
