@@ -6,10 +6,13 @@
 #include <cstdint>
 #include <memory>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "ioengine/sched/block_pool.h"
+#include "ioengine/sched/memory_charge.h"
+#include "ioengine/sched/page_memory.h"
 #include "ioengine/tests/sched/test_shard.h"
 
 namespace ioengine {
@@ -50,6 +53,78 @@ TEST(MemoryBudgetTest, RefusesWhatExceedsTheLimit) {
   EXPECT_TRUE(budget.has_room());
   EXPECT_EQ(budget.peak_bytes(), 150u);
   EXPECT_EQ(budget.times_full(), 3u);
+}
+
+TEST(MemoryBudgetTest, APartIsChargedToTheWholeBeyondItsReserve) {
+  MemoryBudget whole(1000);
+  whole.Charge(100);
+  {
+    MemoryBudget part(whole, 600, 200);
+    EXPECT_EQ(whole.used_bytes(), 300u);
+    EXPECT_TRUE(part.TryCharge(150));
+    EXPECT_EQ(part.used_bytes(), 150u);
+    EXPECT_EQ(whole.used_bytes(), 300u) << "from the reserve";
+    EXPECT_TRUE(part.TryCharge(150));
+    EXPECT_EQ(whole.used_bytes(), 400u);
+    EXPECT_FALSE(part.HasRoomFor(301)) << "its own limit";
+    EXPECT_EQ(part.room_bytes(), 300u);
+    whole.Charge(500);
+    EXPECT_FALSE(part.TryCharge(101)) << "that of the whole";
+    part.Release(200);
+    EXPECT_EQ(whole.used_bytes(), 800u);
+    EXPECT_TRUE(part.TryCharge(100)) << "the reserve does not depend on others";
+    part.Charge(1000);
+    EXPECT_EQ(part.used_bytes(), 1200u);
+    EXPECT_EQ(whole.used_bytes(), 1800u);
+    EXPECT_EQ(part.room_bytes(), 0u);
+    part.Release(1200);
+    whole.Release(500);
+  }
+  EXPECT_EQ(whole.used_bytes(), 100u);
+}
+
+TEST(MemoryChargeTest, GivesBackWhatItHas) {
+  MemoryBudget budget(100);
+  MemoryBudget other(50);
+  {
+    MemoryCharge charge(&budget, 30);
+    EXPECT_TRUE(charge.TryResize(80));
+    EXPECT_FALSE(charge.TryResize(101));
+    EXPECT_EQ(charge.bytes(), 80u);
+    MemoryCharge moved(std::move(charge));
+    EXPECT_EQ(budget.used_bytes(), 80u);
+    EXPECT_FALSE(moved.TryMoveTo(&other));
+    moved.Resize(40);
+    EXPECT_TRUE(moved.TryMoveTo(&other));
+    EXPECT_EQ(budget.used_bytes(), 0u);
+    EXPECT_EQ(other.used_bytes(), 40u);
+    moved = MemoryCharge(&budget, 150);
+    EXPECT_EQ(other.used_bytes(), 0u);
+    EXPECT_EQ(budget.used_bytes(), 150u);
+  }
+  EXPECT_EQ(budget.used_bytes(), 0u);
+  MemoryCharge none;
+  EXPECT_TRUE(none.TryResize(10));
+}
+
+TEST(MemoryBudgetDeathTest, APartIsNotUsedWhenItEnds) {
+  MemoryBudget whole(100);
+  EXPECT_DEATH(
+      {
+        MemoryBudget part(whole, 50);
+        part.Charge(1);
+      },
+      "ends while it is used");
+}
+
+TEST(PageMemoryTest, IsZeroesInWholePages) {
+  PageMemory memory(5000, PageMemory::Touch::kNow);
+  EXPECT_EQ(memory.size_bytes(), 8192u);
+  EXPECT_EQ(memory.data()[8191], std::byte{0});
+  memory.data()[8191] = std::byte{1};
+  const PageMemory moved(std::move(memory));
+  EXPECT_EQ(moved.data()[8191], std::byte{1});
+  EXPECT_EQ(PageMemory(0, PageMemory::Touch::kLater).size_bytes(), 0u);
 }
 
 TEST(MemoryBudgetDeathTest, WhatIsGivenBackWasCharged) {
