@@ -8,7 +8,8 @@
 namespace ioengine {
 
 // For what is large, and comes and goes: a heap keeps what is freed for as long as something else
-// lies behind it, so a process would have more memory than is in use. Zeros. Move-only.
+// lies behind it, so a process would have more memory than is in use. What is whole huge pages is made of
+// such where the kernel gives them. Zeros. Move-only.
 //
 // Shard: any. Cost: a system call, and one when it is given back; so much again for the pages, at
 // once or when they are first touched.

@@ -4,15 +4,17 @@
 
 #include <cstddef>
 #include <memory>
-#include <new>
 #include <vector>
 
 #include "ioengine/sched/memory_budget.h"
+#include "ioengine/sched/memory_charge.h"
+#include "ioengine/sched/page_memory.h"
 
 namespace ioengine {
 
-// Takes blocks from the heap and charges them to a budget, which may thereby exceed its limit: who
-// writes asks for room before, and what is under way must not fail.
+// Takes blocks from the heap, and large ones from the system, and charges them to a budget, which
+// may thereby exceed its limit: who writes asks for room before, and what is under way must not
+// fail.
 //
 // Shard: one.
 // Ownership: its pieces live as long as it does; nothing in them is destroyed.
@@ -25,7 +27,7 @@ class Arena {
   Arena(size_t most_block_bytes, MemoryBudget* budget);
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
-  ~Arena();
+  ~Arena() = default;
 
   // Gives `size_bytes` that are aligned for any fundamental type up to 8 bytes. Cost: an addition,
   // or a block of the heap.
@@ -41,6 +43,9 @@ class Arena {
   // Of all blocks, which is what was charged.
   size_t block_bytes() const { return total_bytes_; }
 
+  // From now on another budget is charged for it, if there is room in that.
+  bool TryChargeTo(MemoryBudget* budget) { return charge_.TryMoveTo(budget); }
+
  private:
   static constexpr size_t kAlignment = 8;
   std::byte* AllocateFromNewBlock(size_t size_bytes);
@@ -48,17 +53,13 @@ class Arena {
 
   static constexpr size_t kFirstBlockBytes = 4096;
 
-  struct FreeBlock {
-    std::align_val_t alignment{alignof(std::max_align_t)};
-    void operator()(std::byte* block) const { ::operator delete(block, alignment); }
-  };
-
   const size_t most_block_bytes_;
-  MemoryBudget* const budget_;
+  MemoryCharge charge_;
   std::byte* next_ = nullptr;
   size_t left_bytes_ = 0;
   size_t total_bytes_ = 0;
-  std::vector<std::unique_ptr<std::byte, FreeBlock>> blocks_;
+  std::vector<std::unique_ptr<std::byte[]>> blocks_;
+  std::vector<PageMemory> pages_;  // those of PageMemory::kLeastBytes and more
 };
 
 }  // namespace ioengine

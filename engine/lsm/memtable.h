@@ -120,6 +120,10 @@ class Memtable {
 
   // What was taken for it, in whole blocks.
   size_t used_bytes() const { return arena_.block_bytes(); }
+  // At most what an entry takes beside its key and value, with its share of the tree.
+  static constexpr size_t kMostEntryOverhead = 72;
+  // From now on another budget is charged for it, if there is room in that: for who only keeps it.
+  bool TryChargeTo(MemoryBudget* budget) { return arena_.TryChargeTo(budget); }
   // Visible ones.
   size_t entries() const { return entries_; }
   // Staged, and not (yet) published.

@@ -57,15 +57,15 @@ void PendingRecords::PushBytes(std::span<const std::byte> bytes) {
   if (bytes.empty()) return;
   const size_t end = (front_ + used_bytes_) % capacity_bytes_;
   const size_t before_wrap = std::min(bytes.size(), capacity_bytes_ - end);
-  std::memcpy(bytes_.get() + end, bytes.data(), before_wrap);
-  std::memcpy(bytes_.get(), bytes.data() + before_wrap, bytes.size() - before_wrap);
+  std::memcpy(bytes_.data() + end, bytes.data(), before_wrap);
+  std::memcpy(bytes_.data(), bytes.data() + before_wrap, bytes.size() - before_wrap);
   used_bytes_ += bytes.size();
 }
 
 void PendingRecords::CopyFront(std::byte* to, size_t size_bytes) const {
   const size_t before_wrap = std::min(size_bytes, capacity_bytes_ - front_);
-  std::memcpy(to, bytes_.get() + front_, before_wrap);
-  std::memcpy(to + before_wrap, bytes_.get(), size_bytes - before_wrap);
+  std::memcpy(to, bytes_.data() + front_, before_wrap);
+  std::memcpy(to + before_wrap, bytes_.data(), size_bytes - before_wrap);
 }
 
 void PendingRecords::DropFront(size_t size_bytes) {

@@ -4,8 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
+
+#include "ioengine/sched/page_memory.h"
 
 namespace ioengine {
 
@@ -20,10 +21,12 @@ class PendingRecords {
   static constexpr size_t kHeadBytes = sizeof(uint32_t);
 
   explicit PendingRecords(size_t capacity_bytes)
-      : bytes_(std::make_unique<std::byte[]>(capacity_bytes)), capacity_bytes_(capacity_bytes) {}
+      : bytes_(capacity_bytes, PageMemory::Touch::kLater), capacity_bytes_(capacity_bytes) {}
 
   bool empty() const { return used_bytes_ == 0; }
   size_t capacity_bytes() const { return capacity_bytes_; }
+  // Of memory, taken at the start.
+  size_t memory_bytes() const { return bytes_.size_bytes(); }
   size_t used_bytes() const { return used_bytes_; }
   // Of all that is there, as fragments.
   size_t fragment_bytes() const { return fragment_bytes_; }
@@ -45,7 +48,7 @@ class PendingRecords {
   void CopyFront(std::byte* to, size_t size_bytes) const;
   void DropFront(size_t size_bytes);
 
-  const std::unique_ptr<std::byte[]> bytes_;
+  const PageMemory bytes_;
   const size_t capacity_bytes_;
   size_t front_ = 0;  // offset of the first byte
   size_t used_bytes_ = 0;

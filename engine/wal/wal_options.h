@@ -24,7 +24,7 @@ struct WalOptions {
   size_t max_frames_in_flight = 4;
   // Of records that wait to be put into frames, and of the largest record (see
   // WalWriter::max_record_bytes), which is the largest WriteBatch of a store; 4 KiB to 64 MiB.
-  // Memory, taken when the log is made.
+  // Memory, taken when the log is made, and charged to the shard's.
   size_t max_pending_bytes = size_t{4} << 20;
   // Records that nobody waits for (kMemory) go to the log after this time …
   uint64_t memory_delay_ns = 1'000'000;

@@ -25,6 +25,7 @@ WalWriter::WalWriter(ShardIo& io, FileSystem& files, const WalStream& stream,
       sink_(sink),
       maker_(files, stream, options, std::move(zeros), stats_),
       pending_(options.max_pending_bytes),
+      charge_(io.executor().memory().get(), pending_.memory_bytes()),
       slots_(options.max_frames_in_flight),
       scope_(io.executor(), {.detached = true}) {}
 

@@ -27,6 +27,7 @@
 #include "ioengine/io/file_system.h"
 #include "ioengine/io/shard_io.h"
 #include "ioengine/sched/event.h"
+#include "ioengine/sched/memory_charge.h"
 #include "ioengine/sched/mutex.h"
 #include "ioengine/sched/runnable.h"
 #include "ioengine/sched/task.h"
@@ -227,6 +228,7 @@ class WalWriter {
   WalStats stats_;
   SegmentMaker maker_;
   PendingRecords pending_;
+  const MemoryCharge charge_;  // of those
   std::vector<Slot> slots_;
 
   // Records and frames, by number.
