@@ -9,9 +9,9 @@
 #include "ioengine/engine/format/coding.h"
 #include "ioengine/engine/value_separator.h"
 #include "ioengine/io/io_error.h"
-#include "ioengine/numa/node_memory.h"
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/check.h"
+#include "ioengine/sched/page_memory.h"
 
 namespace ioengine {
 
@@ -183,8 +183,8 @@ std::shared_ptr<Memtable> ShardStore::NewMemtable() const {
   constexpr size_t kLeastBlock = 4096;
   constexpr size_t kMostBlock = size_t{256} << 10;
   // A huge page where that is little of the whole: searches miss the TLB less.
-  const size_t block = options_.memtable_bytes / 32 >= kHugePageBytes
-                           ? kHugePageBytes
+  const size_t block = options_.memtable_bytes / 32 >= PageMemory::kHugePageBytes
+                           ? PageMemory::kHugePageBytes
                            : std::clamp(options_.memtable_bytes / 64, kLeastBlock, kMostBlock);
   return std::make_shared<Memtable>(MemtableOptions{.arena_block_bytes = block});
 }

@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <new>
 
-#include "ioengine/numa/node_memory.h"
-
 namespace ioengine {
 
 namespace {
+
+constexpr size_t kHuge = PageMemory::kHugePageBytes;
 
 std::byte* Map(size_t size_bytes) {
   void* const mapped =
@@ -20,11 +20,10 @@ std::byte* Map(size_t size_bytes) {
 
 // At a multiple of a huge page: more is mapped, and what is around it given back.
 std::byte* MapHuge(size_t size_bytes) {
-  std::byte* const mapped = Map(size_bytes + kHugePageBytes);
-  const size_t before =
-      (kHugePageBytes - reinterpret_cast<uintptr_t>(mapped) % kHugePageBytes) % kHugePageBytes;
+  std::byte* const mapped = Map(size_bytes + kHuge);
+  const size_t before = (kHuge - reinterpret_cast<uintptr_t>(mapped) % kHuge) % kHuge;
   if (before > 0) munmap(mapped, before);
-  munmap(mapped + before + size_bytes, kHugePageBytes - before);
+  munmap(mapped + before + size_bytes, kHuge - before);
   // A request only: without huge pages it is slower, and nothing else.
   madvise(mapped + before, size_bytes, MADV_HUGEPAGE);
   return mapped + before;
@@ -43,7 +42,7 @@ void TouchAll(std::byte* data, size_t size_bytes) {
 
 PageMemory::PageMemory(size_t size_bytes, Touch touch) : size_bytes_(RoundUp(size_bytes)) {
   if (size_bytes_ == 0) return;
-  data_ = size_bytes_ % kHugePageBytes == 0 ? MapHuge(size_bytes_) : Map(size_bytes_);
+  data_ = size_bytes_ % kHuge == 0 ? MapHuge(size_bytes_) : Map(size_bytes_);
   if (touch == Touch::kNow) TouchAll(data_, size_bytes_);
 }
 

@@ -8,14 +8,15 @@
 namespace ioengine {
 
 // For what is large, and comes and goes: a heap keeps what is freed for as long as something else
-// lies behind it, so a process would have more memory than is in use. What is whole huge pages is made of
-// such where the kernel gives them. Zeros. Move-only.
+// lies behind it, so a process would have more memory than is in use. What is whole huge pages is
+// made of such where the kernel gives them. Zeros. Move-only.
 //
 // Shard: any. Cost: a system call, and one when it is given back; so much again for the pages, at
 // once or when they are first touched.
 class PageMemory {
  public:
   static constexpr size_t kPageBytes = 4096;
+  static constexpr size_t kHugePageBytes = size_t{2} << 20;
   // Less is not worth a system call.
   static constexpr size_t kLeastBytes = size_t{64} << 10;
 

@@ -42,6 +42,7 @@ class Compaction {
         files_(files),
         cache_(cache),
         job_(std::move(job)),
+        memory_(job_.memory != nullptr ? job_.memory : io.executor().memory().get()),
         retention_(IsCanary("compaction-forgets-snapshots") ? std::vector<Sequence>()
                                                             : job_.snapshots) {}
 
@@ -70,6 +71,7 @@ class Compaction {
   FileSystem& files_;
   BlockCache& cache_;
   const CompactionJob job_;
+  MemoryBudget* const memory_;
   Retention retention_;
   CompactionResult result_;
   RecordSum dropped_;
@@ -109,6 +111,7 @@ Task<absl::Status> Compaction::Merge() {
   for (const auto& tables : job_.runs) sources.runs.emplace_back(tables);
   TableIteratorOptions options;
   options.read_ahead = job_.options.read_ahead;
+  options.copies = {.memory = memory_, .may_exceed = true};
   MergeIterator merge(std::move(sources), std::move(options));
   absl::Status status = co_await merge.SeekToFirst();
   uint64_t records = 0;
@@ -205,6 +208,7 @@ bool Compaction::EndsBefore(std::string_view key) {
   }
   const uint64_t bytes = builder_->written_bytes();
   if (bytes >= options.target_file_bytes) wants_to_end_ = true;
+  if (builder_->kept_bytes() >= options.most_builder_bytes) wants_to_end_ = true;
   if (at_cut && bytes >= options.least_file_bytes) wants_to_end_ = true;
   if (!wants_to_end_) return false;
   const std::optional<std::string> upper = UpperBound(last_key_);
@@ -213,8 +217,8 @@ bool Compaction::EndsBefore(std::string_view key) {
 
 Task<absl::Status> Compaction::BeginTable() {
   const Uuid uuid = job_.new_uuid();
-  auto builder =
-      co_await TableBuilder::Create(io_, files_, TableFileName(uuid), uuid, job_.options.table);
+  auto builder = co_await TableBuilder::Create(io_, files_, TableFileName(uuid), uuid,
+                                               job_.options.table, memory_);
   if (!absl::IsAlreadyExists(builder.status())) names_.push_back(uuid);
   if (!builder.ok()) co_return builder.status();
   builder_ = *std::move(builder);

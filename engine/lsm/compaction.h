@@ -21,6 +21,7 @@
 #include "ioengine/engine/table/table_reader.h"
 #include "ioengine/io/file_system.h"
 #include "ioengine/io/shard_io.h"
+#include "ioengine/sched/memory_budget.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
@@ -35,6 +36,8 @@ struct CompactionOptions {
   // … and at one of the `cut_keys` (ascending) when it is so large at least: those are the bounds
   // of the tables below, so that a later job with this table needs few of them.
   uint64_t least_file_bytes = uint64_t{12} << 20;
+  // … and when so much of memory is kept for it (TableBuilder::kept_bytes).
+  size_t most_builder_bytes = size_t{8} << 20;
   std::vector<std::string> cut_keys;
   TableOptions table;
   // Of each run that is read.
@@ -62,6 +65,8 @@ struct CompactionJob {
   const bool* stop = nullptr;
   // Told of keys and values that were read, now and then. May be empty.
   std::function<void(uint64_t bytes)> on_progress;
+  // What it takes is charged to it, and may exceed its limit: ask before. Null: the shard's.
+  MemoryBudget* memory = nullptr;
   CompactionOptions options;
 };
 
@@ -94,8 +99,8 @@ TableRecord TableRecordOf(const TableInfo& table, uint64_t run, uint32_t tier);
 // stop; those of reads and writes.
 // The new files are removed then, if that can be done. A task that is destroyed leaves them; their
 // names are those that it was given.
-// Cost: reads and writes all of it once. Buffers of `read_ahead` for each run, those of a
-// TableBuilder. Yields every 64 records or 64 KiB.
+// Cost: reads and writes all of it once. Buffers of `read_ahead` and a copy of two blocks for each
+// run, what a TableBuilder takes. Yields every 64 records or 64 KiB.
 Task<absl::StatusOr<CompactionResult>> RunCompaction(ShardIo& io, FileSystem& files,
                                                      BlockCache& cache, CompactionJob job);
 

@@ -6,8 +6,8 @@
 #include "ioengine/engine/format/key_head.h"
 #include "ioengine/engine/lsm/arena.h"
 #include "ioengine/engine/lsm/memtable_tree.h"
-#include "ioengine/numa/node_memory.h"
 #include "ioengine/sched/check.h"
+#include "ioengine/sched/page_memory.h"
 #include "ioengine/sched/yield.h"
 
 namespace ioengine {
@@ -17,6 +17,8 @@ namespace {
 constexpr size_t kPiece = 1024;
 // So many entries are asked for before the tree reads them.
 constexpr size_t kAhead = 64;
+
+constexpr size_t kHuge = PageMemory::kHugePageBytes;
 
 // What tells a key of usual length from others.
 void Prefetch(const MemtableEntry& entry) {
@@ -28,8 +30,8 @@ void Prefetch(const MemtableEntry& entry) {
 // In an arena of its own, which uses huge pages if they are many: they are gone over in no order.
 std::span<EntrySorter::Item> NewItems(Arena& arena, size_t count) {
   size_t size_bytes = count * sizeof(EntrySorter::Item);
-  if (size_bytes >= kHugePageBytes) {
-    size_bytes = (size_bytes + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+  if (size_bytes >= kHuge) {
+    size_bytes = (size_bytes + kHuge - 1) / kHuge * kHuge;
   }
   return {reinterpret_cast<EntrySorter::Item*>(arena.Allocate(size_bytes)), count};
 }
@@ -73,14 +75,14 @@ void MemtableLoader::MoveItems(size_t count, Item* to) {
 
 Task<> MemtableLoader::Finish() {
   const size_t count = items_.size();
-  Arena memory(kHugePageBytes, nullptr);
+  Arena memory(kHuge, nullptr);
   const std::span<Item> items = NewItems(memory, count);
   for (size_t at = 0; at < count; at += kPiece) {
     co_await MaybeYield();
     MoveItems(std::min(kPiece, count - at), items.data() + at);
   }
   if (!in_order_) {
-    Arena scratch(kHugePageBytes, nullptr);
+    Arena scratch(kHuge, nullptr);
     EntrySorter sorter(items, NewItems(scratch, count), prefix_bytes_);
     co_await sorter.Sort();
   }

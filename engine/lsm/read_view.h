@@ -11,6 +11,7 @@
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/version.h"
 #include "ioengine/sched/intrusive_list.h"
+#include "ioengine/sched/memory_budget.h"
 
 namespace ioengine {
 
@@ -22,6 +23,12 @@ struct ReadView {
   std::shared_ptr<Memtable> memtable;                   // takes the writes
   std::vector<std::shared_ptr<const Memtable>> frozen;  // on their way to tables; newest first
   std::shared_ptr<const Version> version;
+};
+
+// What readers charge what they keep to. Null: nothing is charged.
+struct ReaderMemory {
+  MemoryBudget* copies = nullptr;   // of memory
+  MemoryBudget* buffers = nullptr;  // of DmaBuffers, to read ahead
 };
 
 // What views come from. A new one takes the place of the last, and has all changes of it that a
@@ -54,6 +61,7 @@ class ReadViewSource {
   virtual const std::shared_ptr<const ReadView>& read_view() const = 0;
   // That values of its views are in. Whoever has a view keeps those.
   virtual const BlobFiles& blobs() const = 0;
+  virtual ReaderMemory reader_memory() const { return {}; }
 
   // Until the reader is destroyed.
   void Register(Reader& reader) { readers_.PushBack(reader); }

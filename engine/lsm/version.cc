@@ -34,12 +34,13 @@ absl::Status CheckRun(const SortedRun& run) {
 }  // namespace
 
 Table::Table(TableRecord record, std::shared_ptr<TableReader> reader, absl::Status damage,
-             Owner* owner, std::vector<std::shared_ptr<BlobFile>> blobs)
+             Owner* owner, MemoryCharge charge, std::vector<std::shared_ptr<BlobFile>> blobs)
     : record_(std::move(record)),
       reader_(std::move(reader)),
       damage_(std::move(damage)),
       owner_(owner),
-      blobs_(std::move(blobs)) {
+      blobs_(std::move(blobs)),
+      charge_(std::move(charge)) {
   IOENGINE_CHECK(blobs_.size() == record_.blobs.size(), "a table lacks files with its values");
   for (size_t i = 0; i < blobs_.size(); ++i) {
     blobs_[i]->AddTableBytes(record_.blobs[i].stored_bytes);

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "ioengine/engine/blob/blob_file.h"
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/table/table_reader.h"
+#include "ioengine/sched/memory_charge.h"
 
 namespace ioengine {
 
@@ -33,9 +35,10 @@ class Table {
   };
 
   // With `damage`, which says why it cannot be read, it is quarantined, and has no reader.
-  // `blobs` are the files that the record's are in, in their order.
+  // `charge`: of what is kept of it in memory, beside the reader's. `blobs` are the files that the
+  // record's are in, in their order.
   Table(TableRecord record, std::shared_ptr<TableReader> reader, absl::Status damage, Owner* owner,
-        std::vector<std::shared_ptr<BlobFile>> blobs = {});
+        MemoryCharge charge = {}, std::vector<std::shared_ptr<BlobFile>> blobs = {});
   Table(const Table&) = delete;
   Table& operator=(const Table&) = delete;
   ~Table();
@@ -46,6 +49,9 @@ class Table {
   // For the same table with another place, which reads the same file.
   const std::shared_ptr<TableReader>& shared_reader() const { return reader_; }
   const absl::Status& damage() const { return damage_; }
+  size_t memory_bytes() const {
+    return charge_.bytes() + (reader_ != nullptr ? reader_->memory_bytes() : 0);
+  }
 
   // No version has it any more, durably.
   void Retire() { retired_ = true; }
@@ -56,6 +62,7 @@ class Table {
   const absl::Status damage_;
   Owner* const owner_;
   const std::vector<std::shared_ptr<BlobFile>> blobs_;
+  const MemoryCharge charge_;
   bool retired_ = false;
 };
 

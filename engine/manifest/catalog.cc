@@ -11,6 +11,7 @@
 #include "ioengine/engine/wal/wal_stream.h"
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/check.h"
+#include "ioengine/sched/memory_charge.h"
 #include "ioengine/sched/task_scope.h"
 
 namespace ioengine {
@@ -94,8 +95,16 @@ std::shared_ptr<Table> Catalog::MakeTable(TableRecord record, std::shared_ptr<Ta
     blobs.push_back(blobs_.Find(blob.file));
     IOENGINE_CHECK(blobs.back() != nullptr, "a table has values in a file that nobody keeps");
   }
+  // The record is here and in the manifest's state; in another one, and in its edits, while a new
+  // manifest is written.
+  constexpr size_t kRecords = 4;
+  const size_t bounds_bytes =
+      record.lower.size() + (record.upper.has_value() ? record.upper->size() : 0);
+  const size_t record_bytes =
+      sizeof(TableRecord) + bounds_bytes + record.blobs.size() * sizeof(BlobReference);
+  MemoryCharge charge(io_.executor().memory().get(), sizeof(Table) + kRecords * record_bytes);
   return std::make_shared<Table>(std::move(record), std::move(reader), std::move(damage), owner,
-                                 std::move(blobs));
+                                 std::move(charge), std::move(blobs));
 }
 
 Task<absl::StatusOr<std::shared_ptr<Table>>> Catalog::OpenTable(TableRecord record) {

@@ -46,6 +46,9 @@ class BlockBuilder {
   void Encode(BlockKind kind, std::span<std::byte> block) const;
   void Clear();
 
+  // That were taken.
+  size_t memory_bytes() const { return heap_.capacity() + records_.capacity() * sizeof(Pending); }
+
   // Of what was added; not empty().
   std::string_view first_key() const;
   Sequence first_sequence() const { return first_sequence_; }

@@ -63,7 +63,19 @@ BlockCache::BlockCache(ShardIo& io, BlockCacheOptions options)
     : io_(io),
       options_(options),
       ghosts_(options.capacity_bytes / kBlockPageBytes),
+      charge_(io.executor().memory().get(), DirectoryBytes(options)),
       loads_(io.executor(), {.detached = true}) {}
+
+size_t BlockCache::DirectoryBytes(const BlockCacheOptions& options) {
+  // A hash table has up to 16/7 places for each entry, with a byte of its own, and another half of
+  // them while it grows.
+  constexpr size_t kPlaces = 4;
+  constexpr size_t kHeapHead = 16;
+  constexpr size_t kFrame =
+      sizeof(Frame) + kHeapHead + kPlaces * (sizeof(FrameKey) + sizeof(void*) + 1);
+  constexpr size_t kGhost = sizeof(uint64_t) + kPlaces * (2 * sizeof(uint64_t) + 1);
+  return options.capacity_bytes / kBlockPageBytes * (kFrame + kGhost);
+}
 
 BlockCache::~BlockCache() {
   loads_.Cancel();

@@ -32,6 +32,7 @@
 #include "ioengine/io/shard_io.h"
 #include "ioengine/sched/event.h"
 #include "ioengine/sched/intrusive_list.h"
+#include "ioengine/sched/memory_charge.h"
 #include "ioengine/sched/task.h"
 #include "ioengine/sched/task_scope.h"
 
@@ -101,7 +102,8 @@ class BlockCache {
     PinUse use_ = PinUse::kHeld;
   };
 
-  // Borrows `io`.
+  // Borrows `io`. Charges what it needs to know of blocks, for as many as there may be, to the
+  // shard's memory.
   BlockCache(ShardIo& io, BlockCacheOptions options);
   BlockCache(const BlockCache&) = delete;
   BlockCache& operator=(const BlockCache&) = delete;
@@ -128,6 +130,9 @@ class BlockCache {
     frames_.prefetch(FrameKey{file.id, handle.offset_bytes});
   }
   void PrefetchBlock(const TableFile& file, const BlockHandle& handle) const;
+
+  // What is charged: about a tenth of the capacity.
+  static size_t DirectoryBytes(const BlockCacheOptions& options);
 
   uint64_t NewFileId() { return ++last_file_id_; }
 
@@ -183,6 +188,7 @@ class BlockCache {
   Event unpinned_;      // pulsed
   uint64_t last_file_id_ = 0;
   BlockCacheStats stats_;
+  MemoryCharge charge_;
   TaskScope loads_;
 };
 

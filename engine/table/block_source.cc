@@ -3,9 +3,34 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 
 namespace ioengine {
+namespace {
+
+// Room for a copy of a block, before it is read.
+absl::Status MakeRoom(const CopyAccount& account, size_t bytes, LoadedBlock* loaded) {
+  loaded->charge = MemoryCharge(account.memory);
+  if (account.may_exceed) {
+    loaded->charge.Resize(bytes);
+  } else if (!loaded->charge.TryResize(bytes)) {
+    return ReadersAreFull(*account.memory, bytes);
+  }
+  loaded->own.resize(bytes);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ReadersAreFull(const MemoryBudget& memory, size_t bytes) {
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "iterators, values and look-ups have ", memory.used_bytes(), " bytes of at most ",
+      memory.limit_bytes(), " (StoreOptions::reader_bytes), and ", bytes, " more are needed",
+      memory.room_bytes() >= bytes
+          ? ", which the shard's memory has no room for (RuntimeOptions::memory_per_shard_bytes)"
+          : "",
+      "; let go of some"));
+}
 
 Task<absl::StatusOr<LoadedBlock>> CachedBlocks::Read(BlockHandle handle, BlockKind kind) {
   LoadedBlock loaded;
@@ -25,7 +50,9 @@ Task<absl::StatusOr<LoadedBlock>> CachedBlocks::ReadCopy(BlockHandle handle, Blo
       co_await cache_.Read(file_, handle, kind, PinUse::kShort);
   if (!pin.ok()) co_return pin.status();
   LoadedBlock loaded;
-  loaded.own.assign(pin->bytes().begin(), pin->bytes().end());
+  absl::Status room = MakeRoom(copies_, pin->bytes().size(), &loaded);
+  if (!room.ok()) co_return room;
+  std::copy(pin->bytes().begin(), pin->bytes().end(), loaded.own.begin());
   const absl::StatusOr<Block> block = Block::Parse(loaded.own);
   if (!block.ok()) co_return block.status();
   loaded.block = *block;
@@ -56,8 +83,9 @@ Task<absl::Status> ReadAheadBlocks::ReadInto(BlockHandle handle, std::span<std::
 
 Task<absl::StatusOr<LoadedBlock>> ReadAheadBlocks::Read(BlockHandle handle, BlockKind kind) {
   LoadedBlock loaded;
-  loaded.own.resize(handle.size_bytes());
-  absl::Status status = co_await ReadInto(handle, loaded.own);
+  absl::Status status = MakeRoom(copies_, handle.size_bytes(), &loaded);
+  if (!status.ok()) co_return status;
+  status = co_await ReadInto(handle, loaded.own);
   if (status.ok()) status = CheckBlock(loaded.own, kind, file_->seed, handle.offset_bytes);
   if (!status.ok()) co_return file_->At(handle, status);
   const absl::StatusOr<Block> block = Block::Parse(loaded.own);

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ioengine/engine/table/block.h"
 #include "ioengine/engine/table/block_cache.h"
@@ -15,6 +16,8 @@
 #include "ioengine/engine/table/table_file.h"
 #include "ioengine/io/sequential_reader.h"
 #include "ioengine/io/shard_io.h"
+#include "ioengine/sched/memory_budget.h"
+#include "ioengine/sched/memory_charge.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
@@ -23,8 +26,20 @@ namespace ioengine {
 struct LoadedBlock {
   BlockCache::Pin pin;
   std::vector<std::byte> own;
-  Block block;  // of either
+  MemoryCharge charge;  // of `own`
+  Block block;          // of either
 };
+
+// What blocks that are copied are charged to.
+struct CopyAccount {
+  // None: nothing is charged. Outlives the blocks.
+  MemoryBudget* memory = nullptr;
+  // Copies that exceed its limit are made all the same: for who must go on. Else ResourceExhausted.
+  bool may_exceed = false;
+};
+
+// That readers keep so much that `bytes` more have no room in `memory`.
+absl::Status ReadersAreFull(const MemoryBudget& memory, size_t bytes);
 
 // Shard: one. One task at a time.
 class BlockSource {
@@ -34,15 +49,16 @@ class BlockSource {
   BlockSource& operator=(const BlockSource&) = delete;
   virtual ~BlockSource() = default;
 
-  // A block of data or of the index. Errors: those of BlockCache::Read.
+  // A block of data or of the index. Errors: those of BlockCache::Read; ResourceExhausted, where it
+  // must be copied and its CopyAccount is full.
   virtual Task<absl::StatusOr<LoadedBlock>> Read(BlockHandle handle, BlockKind kind) = 0;
 };
 
 // Through the cache, and held in it; copied where too much is held already.
 class CachedBlocks final : public BlockSource {
  public:
-  CachedBlocks(BlockCache& cache, std::shared_ptr<const TableFile> file)
-      : cache_(cache), file_(std::move(file)) {}
+  CachedBlocks(BlockCache& cache, std::shared_ptr<const TableFile> file, CopyAccount copies)
+      : cache_(cache), file_(std::move(file)), copies_(copies) {}
 
   Task<absl::StatusOr<LoadedBlock>> Read(BlockHandle handle, BlockKind kind) override;
 
@@ -51,6 +67,7 @@ class CachedBlocks final : public BlockSource {
 
   BlockCache& cache_;
   const std::shared_ptr<const TableFile> file_;
+  const CopyAccount copies_;
 };
 
 struct ReadAheadOptions {
@@ -66,8 +83,12 @@ class ReadAheadBlocks final : public BlockSource {
  public:
   // Borrows `io`. The file's data ends at `data_bytes`.
   ReadAheadBlocks(ShardIo& io, std::shared_ptr<const TableFile> file, uint64_t data_bytes,
-                  ReadAheadOptions options)
-      : io_(io), file_(std::move(file)), data_bytes_(data_bytes), options_(options) {}
+                  ReadAheadOptions options, CopyAccount copies)
+      : io_(io),
+        file_(std::move(file)),
+        data_bytes_(data_bytes),
+        options_(options),
+        copies_(copies) {}
 
   Task<absl::StatusOr<LoadedBlock>> Read(BlockHandle handle, BlockKind kind) override;
 
@@ -78,6 +99,7 @@ class ReadAheadBlocks final : public BlockSource {
   const std::shared_ptr<const TableFile> file_;
   const uint64_t data_bytes_;
   const ReadAheadOptions options_;
+  const CopyAccount copies_;
   std::unique_ptr<SequentialReader> reader_;
 };
 

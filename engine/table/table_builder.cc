@@ -21,15 +21,19 @@ constexpr size_t kMaxValueBytes = size_t{512} << 20;
 }  // namespace
 
 Task<absl::StatusOr<std::unique_ptr<TableBuilder>>> TableBuilder::Create(
-    ShardIo& io, FileSystem& files, std::string name, Uuid uuid, TableOptions options) {
+    ShardIo& io, FileSystem& files, std::string name, Uuid uuid, TableOptions options,
+    MemoryBudget* memory) {
   const DmaFileOptions file_options = {.access = DmaFileOptions::Access::kReadWrite,
                                        .create = DmaFileOptions::Create::kMustBeNew};
   absl::StatusOr<DmaFile> file = co_await files.OpenFile(std::move(name), file_options);
   if (!file.ok()) co_return file.status();
-  co_return std::unique_ptr<TableBuilder>(new TableBuilder(io, *std::move(file), uuid, options));
+  co_return std::unique_ptr<TableBuilder>(
+      new TableBuilder(io, *std::move(file), uuid, options,
+                       memory != nullptr ? memory : io.executor().memory().get()));
 }
 
-TableBuilder::TableBuilder(ShardIo& io, DmaFile file, Uuid uuid, TableOptions options)
+TableBuilder::TableBuilder(ShardIo& io, DmaFile file, Uuid uuid, TableOptions options,
+                           MemoryBudget* memory)
     : options_(options),
       file_(std::move(file)),
       writer_(io, file_,
@@ -38,7 +42,8 @@ TableBuilder::TableBuilder(ShardIo& io, DmaFile file, Uuid uuid, TableOptions op
       data_(options.least_block_pages),
       data_separator_{"", kMaxSequence},
       index_(options.least_block_pages),
-      index_separator_{"", kMaxSequence} {
+      index_separator_{"", kMaxSequence},
+      charge_(memory) {
   table_.info.uuid = uuid;
 }
 
@@ -58,7 +63,7 @@ void TableBuilder::Count(const BlockRecord& record) {
   if (!is_new_key) return;
   ++info.keys;
   last_key_ = record.key;
-  key_hashes_.push_back(TableKeyHash(record.key, seed_));
+  key_hashes_.Add(TableKeyHash(record.key, seed_));
 }
 
 void TableBuilder::CountBlob(std::string_view value) {
@@ -83,7 +88,7 @@ bool TableBuilder::TryAdd(OperationKind kind, std::string_view key, Sequence seq
   const BlockRecord record = {kind, key, sequence, value};
   if (data_.IsFullBefore(record)) return false;
   Count(record);
-  data_.Add(record, Fingerprint(key_hashes_.back()));
+  data_.Add(record, Fingerprint(key_hashes_.last()));
   return true;
 }
 
@@ -99,11 +104,18 @@ Task<absl::Status> TableBuilder::Add(OperationKind kind, std::string_view key, S
 
 Task<absl::Status> TableBuilder::WriteData() {
   EncodeInto(data_, BlockKind::kData, &block_);
+  ChargeMemory();
   data_.Clear();
   const absl::StatusOr<BlockHandle> handle = co_await WriteBlock();
   if (!handle.ok()) co_return handle.status();
   AddToIndex(std::move(data_separator_), *handle);
   co_return absl::OkStatus();
+}
+
+// Once for each block: what a record takes is part of that.
+void TableBuilder::ChargeMemory() {
+  charge_.Resize(sizeof(*this) + key_hashes_.memory_bytes() + index_bytes_ + block_.capacity() +
+                 data_.memory_bytes() + index_.memory_bytes());
 }
 
 void TableBuilder::EncodeInto(const BlockBuilder& builder, BlockKind kind,
@@ -135,6 +147,7 @@ void TableBuilder::EndIndexBlock() {
   IndexBlock& block = index_blocks_.emplace_back();
   block.separator = std::move(index_separator_);
   EncodeInto(index_, BlockKind::kIndex, &block.bytes);
+  index_bytes_ += sizeof(block) + block.separator.key.size() + block.bytes.size();
   index_.Clear();
 }
 
@@ -165,7 +178,7 @@ Task<absl::Status> TableBuilder::WriteFilter() {
   table_.layout.filter_offset_bytes = offset_bytes_;
   // In the order of their pages, so that one page is in memory at a time.
   std::sort(key_hashes_.begin(), key_hashes_.end());
-  auto next = key_hashes_.begin();
+  const uint64_t* next = key_hashes_.begin();
   for (uint64_t page = 0; page < shape.pages(); ++page) {
     block_.assign(kBlockPageBytes, std::byte{0});
     FillBlockHeader(block_, {.kind = BlockKind::kFilter, .used_bytes = kBlockPageBytes});

@@ -19,12 +19,15 @@
 #include "ioengine/engine/format/uuid.h"
 #include "ioengine/engine/table/block_builder.h"
 #include "ioengine/engine/table/block_format.h"
+#include "ioengine/engine/table/hash_list.h"
 #include "ioengine/engine/table/separator.h"
 #include "ioengine/engine/table/table_footer.h"
 #include "ioengine/io/dma_file.h"
 #include "ioengine/io/file_system.h"
 #include "ioengine/io/sequential_writer.h"
 #include "ioengine/io/shard_io.h"
+#include "ioengine/sched/memory_budget.h"
+#include "ioengine/sched/memory_charge.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
@@ -44,15 +47,18 @@ struct TableOptions {
 //                                    next block is written
 //
 // Shard: that of `io`. One task at a time.
-// Ownership: borrows `io`. A builder that is destroyed before Finish succeeded leaves a file that
-// is no table; whoever chose its name removes it.
-// Cost: 8 bytes for each key until Finish, and the index: about 0.5 % of the table.
+// Ownership: borrows `io` and `memory`. A builder that is destroyed before Finish succeeded leaves
+// a file that is no table; whoever chose its name removes it. Cost: 8 bytes for each key until
+// Finish, and the index: about 0.5 % of the table. Twice the block that is being made, which is as
+// large as its largest record. All of that is charged to `memory`, whose limit it may exceed: a
+// table that was begun must be ended.
 class TableBuilder {
  public:
-  // Errors: those of the file system; AlreadyExists.
+  // `memory`: by default the shard's. Errors: those of the file system; AlreadyExists.
   static Task<absl::StatusOr<std::unique_ptr<TableBuilder>>> Create(ShardIo& io, FileSystem& files,
                                                                     std::string name, Uuid uuid,
-                                                                    TableOptions options = {});
+                                                                    TableOptions options = {},
+                                                                    MemoryBudget* memory = nullptr);
 
   TableBuilder(const TableBuilder&) = delete;
   TableBuilder& operator=(const TableBuilder&) = delete;
@@ -65,6 +71,9 @@ class TableBuilder {
   // The same where no block is full, and so without a task; else false, and nothing is done.
   bool TryAdd(OperationKind kind, std::string_view key, Sequence sequence, std::string_view value);
 
+  // There will be so many keys at most: then their hashes are not moved as they become more.
+  void ReserveKeys(size_t count) { key_hashes_.Reserve(count); }
+
   // Writes what leads through the table, makes it durable, and closes it. Its name is not: sync
   // the directory.
   Task<absl::StatusOr<TableInfo>> Finish();
@@ -72,6 +81,8 @@ class TableBuilder {
   uint64_t records() const { return table_.info.records; }
   // Of blocks that are finished: about how large the file would be.
   uint64_t written_bytes() const { return offset_bytes_; }
+  // Of memory, that it needs until it is finished, and that grow with the table.
+  size_t kept_bytes() const { return key_hashes_.size() * sizeof(uint64_t) + index_bytes_; }
 
  private:
   struct IndexBlock {
@@ -79,7 +90,7 @@ class TableBuilder {
     std::vector<std::byte> bytes;  // not sealed: its place is not known yet
   };
 
-  TableBuilder(ShardIo& io, DmaFile file, Uuid uuid, TableOptions options);
+  TableBuilder(ShardIo& io, DmaFile file, Uuid uuid, TableOptions options, MemoryBudget* memory);
 
   void Count(const BlockRecord& record);
   void CountBlob(std::string_view value);
@@ -92,6 +103,7 @@ class TableBuilder {
   Task<absl::Status> WriteAll();
   // Seals `block_` and appends it.
   Task<absl::StatusOr<BlockHandle>> WriteBlock();
+  void ChargeMemory();
   void EncodeInto(const BlockBuilder& builder, BlockKind kind, std::vector<std::byte>* block);
 
   const TableOptions options_;
@@ -107,11 +119,13 @@ class TableBuilder {
   BlockBuilder index_;
   Separator index_separator_;
   std::vector<IndexBlock> index_blocks_;
-  std::vector<uint64_t> key_hashes_;
+  size_t index_bytes_ = 0;  // of those
+  HashList key_hashes_;
   std::map<Uuid, BlobReference> blobs_;
   BlobReference* blob_ = nullptr;  // of the last record with one
   std::string last_key_;
   Sequence last_sequence_;
+  MemoryCharge charge_;
 };
 
 }  // namespace ioengine

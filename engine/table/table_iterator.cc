@@ -11,8 +11,9 @@ namespace ioengine {
 TableIterator::TableIterator(const TableReader& table, TableIteratorOptions options)
     : table_(table),
       options_(std::move(options)),
-      source_(options_.read_ahead.has_value() ? table.ReadAheadSource(*options_.read_ahead)
-                                              : table.CachedSource()) {}
+      source_(options_.read_ahead.has_value()
+                  ? table.ReadAheadSource(*options_.read_ahead, options_.copies)
+                  : table.CachedSource(options_.copies)) {}
 
 Task<absl::Status> TableIterator::LoadIndex(size_t root_at) {
   const Block& root = table_.root();

@@ -24,6 +24,8 @@ struct TableIteratorOptions {
   std::optional<std::string> upper = std::nullopt;
   // To read ahead with buffers of its own, past the cache: for compaction and the like.
   std::optional<ReadAheadOptions> read_ahead = std::nullopt;
+  // What its copies of blocks are charged to.
+  CopyAccount copies = {};
 };
 
 //   nowhere ──Seek…──► at a change ──Next, Prev──► at a change, or nowhere

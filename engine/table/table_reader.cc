@@ -70,8 +70,9 @@ Task<absl::Status> TableReader::LoadRootAndBounds() {
   const BlockHandle root = table_.layout.root;
   absl::StatusOr<DmaBuffer> buffer = co_await ReadBlock(root);
   if (!buffer.ok()) co_return buffer.status();
-  root_buffer_ = *std::move(buffer);
-  const std::span<const std::byte> root_bytes = root_buffer_.bytes();
+  // Not where the device put it: buffers are few, and there may be many tables.
+  root_bytes_.assign(buffer->data(), buffer->data() + root.size_bytes());
+  const std::span<const std::byte> root_bytes = root_bytes_;
   absl::Status status = CheckBlock(root_bytes, BlockKind::kIndex, file_->seed, root.offset_bytes);
   absl::StatusOr<Block> parsed = status.ok() ? Block::Parse(root_bytes) : status;
   if (!parsed.ok()) co_return file_->At(root, parsed.status());
@@ -87,6 +88,8 @@ Task<absl::Status> TableReader::LoadRootAndBounds() {
   if (!DecodeTableBounds(bytes.subspan(sizeof(BlockHeader), body_bytes), &table_.info)) {
     co_return file_->At(bounds, absl::DataLossError("it has no bounds"));
   }
+  charge_.Resize(sizeof(*this) + sizeof(*file_) + file_->name.capacity() + root_bytes_.capacity() +
+                 table_.info.smallest_key.capacity() + table_.info.largest_key.capacity());
   co_return absl::OkStatus();
 }
 
@@ -98,12 +101,13 @@ Task<absl::StatusOr<std::optional<TableFound>>> TableReader::Get(std::string_vie
   co_return std::move(lookup.found());
 }
 
-std::unique_ptr<BlockSource> TableReader::CachedSource() const {
-  return std::make_unique<CachedBlocks>(cache_, file_);
+std::unique_ptr<BlockSource> TableReader::CachedSource(CopyAccount copies) const {
+  return std::make_unique<CachedBlocks>(cache_, file_, copies);
 }
 
-std::unique_ptr<BlockSource> TableReader::ReadAheadSource(ReadAheadOptions options) const {
-  return std::make_unique<ReadAheadBlocks>(io_, file_, table_.layout.data_bytes, options);
+std::unique_ptr<BlockSource> TableReader::ReadAheadSource(ReadAheadOptions options,
+                                                          CopyAccount copies) const {
+  return std::make_unique<ReadAheadBlocks>(io_, file_, table_.layout.data_bytes, options, copies);
 }
 
 }  // namespace ioengine

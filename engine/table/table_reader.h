@@ -2,10 +2,12 @@
 #ifndef IOENGINE_ENGINE_TABLE_TABLE_READER_H_
 #define IOENGINE_ENGINE_TABLE_TABLE_READER_H_
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -20,6 +22,7 @@
 #include "ioengine/io/dma_buffer.h"
 #include "ioengine/io/file_system.h"
 #include "ioengine/io/shard_io.h"
+#include "ioengine/sched/memory_charge.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
@@ -32,7 +35,7 @@ struct TableFound {
   BlockCache::Pin pin;
 };
 
-// The root of the index is in memory; all else comes through the cache.
+// The root of the index is in memory, charged to the shard's; all else comes through the cache.
 //
 // Shard: that of `io`; any number of tasks at once.
 // Ownership: borrows `io` and the cache. Reads that are under way keep the file open.
@@ -61,13 +64,17 @@ class TableReader {
 
   // For iterators.
   const Block& root() const { return root_; }
-  std::unique_ptr<BlockSource> CachedSource() const;
-  std::unique_ptr<BlockSource> ReadAheadSource(ReadAheadOptions options) const;
+  std::unique_ptr<BlockSource> CachedSource(CopyAccount copies) const;
+  std::unique_ptr<BlockSource> ReadAheadSource(ReadAheadOptions options, CopyAccount copies) const;
+
+  // Of memory, which it has as long as it is open.
+  size_t memory_bytes() const { return charge_.bytes(); }
 
  private:
   friend class TableLookup;
 
-  TableReader(ShardIo& io, BlockCache& cache) : io_(io), cache_(cache) {}
+  TableReader(ShardIo& io, BlockCache& cache)
+      : io_(io), cache_(cache), charge_(io.executor().memory().get()) {}
 
   Task<absl::Status> Load(std::optional<TableIdentity> expected);
   Task<absl::StatusOr<DmaBuffer>> ReadBlock(BlockHandle handle);
@@ -78,8 +85,9 @@ class TableReader {
   BlockCache& cache_;
   std::shared_ptr<TableFile> file_ = std::make_shared<TableFile>();
   TableDescription table_;
-  DmaBuffer root_buffer_;
+  std::vector<std::byte> root_bytes_;
   Block root_;
+  MemoryCharge charge_;
 };
 
 }  // namespace ioengine

@@ -23,8 +23,8 @@
 #include "ioengine/engine/lsm/arena.h"
 #include "ioengine/engine/lsm/memtable_entry.h"
 #include "ioengine/engine/lsm/memtable_tree.h"
-#include "ioengine/numa/node_memory.h"
 #include "ioengine/sched/memory_budget.h"
+#include "ioengine/sched/page_memory.h"
 #include "ioengine/sched/random.h"
 
 namespace ioengine {
@@ -423,14 +423,14 @@ TEST(ArenaTest, BlocksBeginSmallAndGrow) {
 
 TEST(ArenaTest, HugeBlocksBeginWhereAHugePageCan) {
   MemoryBudget budget;
-  Arena arena(kHugePageBytes, &budget);
+  Arena arena(PageMemory::kHugePageBytes, &budget);
   arena.Allocate(8);
   for (int i = 0; i < 3; ++i) {
-    std::byte* const block = arena.Allocate(kHugePageBytes);
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % kHugePageBytes, 0u);
-    std::memset(block, i, kHugePageBytes);
+    std::byte* const block = arena.Allocate(PageMemory::kHugePageBytes);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(block) % PageMemory::kHugePageBytes, 0u);
+    std::memset(block, i, PageMemory::kHugePageBytes);
   }
-  EXPECT_EQ(budget.used_bytes(), 4096 + 3 * kHugePageBytes);
+  EXPECT_EQ(budget.used_bytes(), 4096 + 3 * PageMemory::kHugePageBytes);
 }
 
 TEST(KeyHeadTest, IsOrderedAsKeysAre) {
