@@ -10,12 +10,14 @@
 
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/table/block_cache.h"
+#include "ioengine/sched/memory_charge.h"
 
 namespace ioengine {
 
 // The value of a key, or that it has none. Keeps the block that it is in, which counts for
-// BlockCacheOptions::max_pinned_bytes, or the memtable with all that is in it: let go of it soon.
-// Move-only; moved from it has no value.
+// BlockCacheOptions::max_pinned_bytes, or the memtable with all that is in it; else it is a copy,
+// which counts for StoreOptions::reader_bytes: let go of it soon. Move-only; moved from it has no
+// value.
 //
 // Shard: the store's. Ownership: must be gone before the store is (CHECK); may be used while and
 // after that closes.
@@ -33,18 +35,20 @@ class PinnedValue {
   bool has_value() const { return place_ != Place::kNone; }
   // As long as this, where it is: not across a move. REQUIRES: has_value().
   std::string_view view() const { return place_ == Place::kCopy ? copy_ : view_; }
-  // It is a copy: it is short, or of a blob file, or too much of the cache was held.
+  // It is a copy: it is short, or of a blob file, or too much is kept.
   bool is_copy() const { return place_ == Place::kCopy; }
 
   // For those who find values. A pin is a held one.
-  static PinnedValue Copy(std::string_view value) {
+  static PinnedValue Copy(std::string_view value, MemoryCharge charge = {}) {
     PinnedValue copied;
+    copied.charge_ = std::move(charge);
     copied.place_ = Place::kCopy;
     copied.copy_ = value;
     return copied;
   }
-  static PinnedValue Own(std::string value) {
+  static PinnedValue Own(std::string value, MemoryCharge charge) {
     PinnedValue owned;
+    owned.charge_ = std::move(charge);
     owned.place_ = Place::kCopy;
     owned.copy_ = std::move(value);
     return owned;
@@ -73,6 +77,7 @@ class PinnedValue {
     std::swap(copy_, other.copy_);
     std::swap(memtable_, other.memtable_);
     std::swap(pin_, other.pin_);
+    std::swap(charge_, other.charge_);
   }
 
   Place place_ = Place::kNone;
@@ -80,6 +85,7 @@ class PinnedValue {
   std::string copy_;
   std::shared_ptr<const Memtable> memtable_;
   BlockCache::Pin pin_;
+  MemoryCharge charge_;  // of copy_
 };
 
 }  // namespace ioengine

@@ -37,11 +37,12 @@ struct RuntimeOptions {
   PlacementSpec placement = {};
 
   // What each shard may have: buffers, the frames of its tasks, its calls to others, rings and
-  // tables. Bytes. A shard that has used it up refuses foreign calls, calls to other shards and
+  // tables, and stores, each of which has set aside what StoreOptions::memory_bytes says when it is
+  // opened. Bytes. A shard that has used it up refuses foreign calls, calls to other shards and
   // buffers with ResourceExhausted until tasks end; see MemoryBudget for what may exceed it. What
-  // tasks take from the heap (strings, vectors) is not part of it, unless they charge it
-  // (Executor::memory). At least buffers, tables and 1 MiB for tasks; 0: 256 MiB beside the
-  // buffers.
+  // tasks take from the heap (strings, vectors, also those that a store gives them) is not part of
+  // it, unless they charge it (Executor::memory). At least buffers, tables and 1 MiB for tasks; 0:
+  // 256 MiB beside the buffers.
   size_t memory_per_shard_bytes = 0;
 
   // What the I/O goes through. Default: io_uring, and a pool of threads on each shard where that is

@@ -11,7 +11,6 @@
 #include "ioengine/io/io_error.h"
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/check.h"
-#include "ioengine/sched/page_memory.h"
 
 namespace ioengine {
 
@@ -19,45 +18,36 @@ ShardStore::~ShardStore() = default;
 
 Task<absl::StatusOr<WriteResult>> ShardStore::Put(std::string_view key, std::string_view value,
                                                   Durability durability) {
-  WriteBatch batch;
-  batch.Put(key, value);
-  co_return co_await Write(batch, durability);
+  const Operation put = {.kind = OperationKind::kPut, .key = key, .value = value};
+  co_return co_await WriteOne(put, durability);
 }
 
 Task<absl::StatusOr<WriteResult>> ShardStore::Delete(std::string_view key, Durability durability) {
-  WriteBatch batch;
-  batch.Delete(key);
-  co_return co_await Write(batch, durability);
+  const Operation deletion = {.kind = OperationKind::kDelete, .key = key};
+  co_return co_await WriteOne(deletion, durability);
 }
 
-Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
-                                                    Durability durability) {
-  absl::Status status = MayWrite(batch);
-  const bool is_large = HasLargeValues(batch);
-  SeparatedBatch separated;
-  if (status.ok() && is_large) {
-    auto placed = co_await Separate(*blob_writer_, batch, options_.blobs.least_bytes);
-    status = placed.status();
-    if (status.ok()) separated = *std::move(placed);
-    if (IsNoSpace(status)) space_.AskToGiveWay();
+// Its batch is made when there is room for it: while many wait they take no memory.
+Task<absl::StatusOr<WriteResult>> ShardStore::WriteOne(Operation operation, Durability durability) {
+  absl::Status status = WriteBatch::Check(operation);
+  if (status.ok() && IsLarge(operation.value.size())) {
+    co_return co_await WriteLarge(std::vector<Operation>(1, operation), durability);
   }
-  const Operations operations = {is_large ? separated.operations : batch.operations(),
-                                 batch.count()};
-  if (status.ok()) status = co_await Admit(operations.encoded.size(), batch.operations().size());
+  const WriteSize size = {.bytes = OperationBytes(operation), .changes = 1};
+  if (status.ok()) status = MayWrite(size);
+  if (status.ok()) status = co_await Admit(size, size.bytes);
   if (!status.ok()) {
     ++stats_.failed_writes;
     co_return status;
   }
-  // Up to the next suspension nobody comes in between: the log has the records in the order of
-  // their sequences, and each is on its way to the memtable when it is on its way to the log.
-  ++last_.counter;
-  const WriteResult result = {.sequence = last_, .reached = durability};
-  const auto head = EncodeBatchHead(result.sequence, batch.count());
-  const uint64_t record = wal_->Append(head, AsBytes(operations.encoded), durability);
-  separated.KeepIn(memtable());
-  separated.blobs.clear();
-  Stage(operations, result.sequence, record, durability);
-  flusher_->FreezeIfFull();
+  WriteResult result;
+  uint64_t record = 0;
+  {
+    WriteBatch batch;
+    batch.Add(operation);
+    const Operations operations = {batch.operations(), batch.count()};
+    record = Begin(operations, durability, &result);
+  }
   status = co_await wal_->Reached(record, durability);
   if (!status.ok()) {
     ++stats_.failed_writes;
@@ -67,45 +57,113 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
   co_return result;
 }
 
+Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
+                                                    Durability durability) {
+  absl::Status status = batch.status();
+  if (status.ok() && IsLarge(batch.largest_value_bytes())) {
+    co_return co_await WriteLarge(OperationsOf(batch), durability);
+  }
+  const WriteSize size = {.bytes = batch.operations().size(), .changes = batch.count()};
+  if (status.ok()) status = MayWrite(size);
+  if (status.ok()) status = co_await Admit(size, size.bytes);
+  if (!status.ok()) {
+    ++stats_.failed_writes;
+    co_return status;
+  }
+  WriteResult result;
+  const Operations operations = {batch.operations(), batch.count()};
+  const uint64_t record = Begin(operations, durability, &result);
+  status = co_await wal_->Reached(record, durability);
+  if (!status.ok()) {
+    ++stats_.failed_writes;
+    co_return status;
+  }
+  ++stats_.writes;
+  co_return result;
+}
+
+Task<absl::StatusOr<WriteResult>> ShardStore::WriteLarge(std::vector<Operation> operations,
+                                                         Durability durability) {
+  absl::Status status = MayWrite();
+  SeparatedBatch separated;
+  if (status.ok()) {
+    auto placed = co_await Separate(*blob_writer_, operations, options_.blobs.least_bytes);
+    status = placed.status();
+    if (status.ok()) separated = *std::move(placed);
+    if (IsNoSpace(status)) space_.AskToGiveWay();
+  }
+  const Operations encoded = {separated.operations, static_cast<uint32_t>(operations.size())};
+  const WriteSize size = {.bytes = encoded.encoded.size(), .changes = encoded.count};
+  if (status.ok()) status = MayWrite(size);
+  if (status.ok()) status = co_await Admit(size, size.bytes + separated.value_bytes);
+  if (!status.ok()) {
+    ++stats_.failed_writes;
+    co_return status;
+  }
+  WriteResult result;
+  separated.KeepIn(memtable());
+  const uint64_t record = Begin(encoded, durability, &result);
+  separated.blobs.clear();
+  status = co_await wal_->Reached(record, durability);
+  if (!status.ok()) {
+    ++stats_.failed_writes;
+    co_return status;
+  }
+  ++stats_.writes;
+  co_return result;
+}
+
+// Nobody comes in between: the log has the records in the order of their sequences, and each is on
+// its way to the memtable when it is on its way to the log.
+uint64_t ShardStore::Begin(Operations operations, Durability durability, WriteResult* result) {
+  ++last_.counter;
+  *result = {.sequence = last_, .reached = durability};
+  const auto head = EncodeBatchHead(result->sequence, operations.count);
+  const uint64_t record = wal_->Append(head, AsBytes(operations.encoded), durability);
+  Stage(operations, result->sequence, record, durability);
+  flusher_->FreezeIfFull();
+  return record;
+}
+
 absl::Status ShardStore::MayWrite() const {
   if (closing_) return absl::UnavailableError("the store is closing");
   return failed_.ok() ? space_.status() : failed_;
 }
 
-absl::Status ShardStore::MayWrite(const WriteBatch& batch) const {
-  if (!batch.status().ok()) return batch.status();
-  if (absl::Status may = MayWrite(); !may.ok()) return may;
+absl::Status ShardStore::MayWrite(WriteSize write) const {
+  if (closing_) return absl::UnavailableError("the store is closing");
+  if (!failed_.ok()) return failed_;
   // Here already, so that it does not wait for memory first, and have what is there flushed.
-  const size_t batch_bytes = batch.operations().size();
-  return HasLargeValues(batch) ? absl::OkStatus() : wal_->CheckSize(kBatchHeadBytes + batch_bytes);
+  absl::Status size = wal_->CheckSize(kBatchHeadBytes + write.bytes);
+  return size.ok() ? space_.status() : size;
 }
 
-bool ShardStore::HasMemoryFor(size_t batch_bytes) const {
+bool ShardStore::HasMemoryFor(WriteSize write) const {
+  constexpr size_t kMostOverhead = Memtable::kMostEntryOverhead + sizeof(Pending);
+  const size_t batch_bytes = write.bytes + write.changes * kMostOverhead;
   if (memory_bytes() + batch_bytes <= options_.memtable_bytes) return true;
-  // A batch that is larger than all of it gets it alone.
-  return flusher_->frozen_bytes() == 0 && memtable().entries() + memtable().staged() == 0;
+  // A batch that is larger than all of it gets it alone, and what the shard has beside.
+  return flusher_->frozen_bytes() == 0 && memtable().entries() + memtable().staged() == 0 &&
+         memory_.changes.HasRoomFor(batch_bytes);
 }
 
 // Waits for room in memory and in the log; there is both when this is done, until something else
 // is awaited.
-Task<absl::Status> ShardStore::Admit(size_t batch_bytes, size_t user_bytes) {
-  if (absl::Status size = wal_->CheckSize(kBatchHeadBytes + batch_bytes); !size.ok()) {
-    co_return size;
-  }
+Task<absl::Status> ShardStore::Admit(WriteSize write, size_t user_bytes) {
   if (!pacer_.is_free()) {
-    co_await pacer_.Pace(batch_bytes, user_bytes, memory_bytes());
-    if (absl::Status may = MayWrite(); !may.ok()) co_return may;
+    co_await pacer_.Pace(write.bytes, user_bytes, memory_bytes());
+    if (absl::Status may = MayWrite(write); !may.ok()) co_return may;
   }
   for (;;) {
-    if (!HasMemoryFor(batch_bytes)) {
+    if (!HasMemoryFor(write)) {
       if (absl::Status room = co_await flusher_->MakeRoom(); !room.ok()) co_return room;
-      if (absl::Status may = MayWrite(); !may.ok()) co_return may;
+      if (absl::Status may = MayWrite(write); !may.ok()) co_return may;
       continue;
     }
-    absl::Status admitted = co_await wal_->Admit(kBatchHeadBytes + batch_bytes);
+    absl::Status admitted = co_await wal_->Admit(kBatchHeadBytes + write.bytes);
     // Others may have written while it waited.
-    if (admitted.ok()) admitted = MayWrite();
-    if (!admitted.ok() || HasMemoryFor(batch_bytes)) co_return admitted;
+    if (admitted.ok()) admitted = MayWrite(write);
+    if (!admitted.ok() || HasMemoryFor(write)) co_return admitted;
   }
 }
 
@@ -123,6 +181,7 @@ void ShardStore::Stage(Operations operations, Sequence sequence, uint64_t record
       PendingOf(durability).push_back({record, sequence, &into, entry});
     }
   }
+  ChargePending();
   IOENGINE_CHECK(reader.good(), "a WriteBatch does not read as it was written");
 }
 
@@ -132,6 +191,7 @@ void ShardStore::OnReached(Durability level, uint64_t record) {
     pending.front().memtable->Publish(pending.front().entry);
     pending.pop_front();
   }
+  ChargePending();
   if (!published_.has_waiters()) return;
   published_.Set();
   published_.Reset();
@@ -145,6 +205,7 @@ void ShardStore::OnFailed(const absl::Status& status) {
   }
   pending_written_.clear();
   pending_durable_.clear();
+  ChargePending();
   published_.Set();
   published_.Reset();
 }
@@ -171,7 +232,12 @@ Sequence ShardStore::OldestPending() const {
 
 Task<absl::StatusOr<Snapshot>> ShardStore::TakeSnapshot() {
   if (closing_) co_return absl::UnavailableError("the store is closing");
-  Snapshot snapshot = snapshots_.Take(last_);
+  std::optional<Snapshot> taken = snapshots_.TryTake(last_);
+  if (!taken.has_value()) {
+    co_return absl::ResourceExhaustedError(
+        "the shard has no memory for another snapshot (RuntimeOptions::memory_per_shard_bytes)");
+  }
+  Snapshot snapshot = *std::move(taken);
   // Of those before it that are not visible yet it would show nothing now, and them later.
   while (OldestPending() <= snapshot.sequence() && !IsCanary("store-snapshot-does-not-wait")) {
     co_await published_.Wait();
@@ -180,13 +246,8 @@ Task<absl::StatusOr<Snapshot>> ShardStore::TakeSnapshot() {
 }
 
 std::shared_ptr<Memtable> ShardStore::NewMemtable() const {
-  constexpr size_t kLeastBlock = 4096;
-  constexpr size_t kMostBlock = size_t{256} << 10;
-  // A huge page where that is little of the whole: searches miss the TLB less.
-  const size_t block = options_.memtable_bytes / 32 >= PageMemory::kHugePageBytes
-                           ? PageMemory::kHugePageBytes
-                           : std::clamp(options_.memtable_bytes / 64, kLeastBlock, kMostBlock);
-  return std::make_shared<Memtable>(MemtableOptions{.arena_block_bytes = block});
+  return std::make_shared<Memtable>(MemtableOptions{
+      .arena_block_bytes = options_.arena_block_bytes(), .budget = &memory_.changes});
 }
 
 Task<absl::StatusOr<std::optional<std::string>>> ShardStore::Get(std::string_view key,
@@ -257,7 +318,11 @@ const StoreStats& ShardStore::stats() {
   stats_.runs = view_->version->runs().size();
   stats_.tables = view_->version->table_count();
   stats_.table_bytes = 0;
-  for (const SortedRun& run : view_->version->runs()) stats_.table_bytes += run.file_bytes();
+  stats_.memory = {.changes = memory_.changes.used_bytes(),
+                   .jobs = memory_.jobs.used_bytes(),
+                   .readers = memory_.readers.used_bytes(),
+                   .log = options_.wal.max_pending_bytes,
+                   .directory = BlockCache::DirectoryBytes(options_.cache)};
   stats_.written_blob_bytes = blob_writer_->written_bytes();
   stats_.blob_files = 0;
   stats_.blob_bytes = stats_.live_blob_bytes = 0;
@@ -265,6 +330,10 @@ const StoreStats& ShardStore::stats() {
     ++stats_.blob_files;
     stats_.blob_bytes += file->size_bytes();
     stats_.live_blob_bytes += file->table_bytes();
+  }
+  for (const SortedRun& run : view_->version->runs()) {
+    stats_.table_bytes += run.file_bytes();
+    for (const auto& table : run.tables) stats_.memory.tables += table->memory_bytes();
   }
   return stats_;
 }

@@ -30,6 +30,7 @@
 #include "ioengine/engine/store_compactor.h"
 #include "ioengine/engine/store_flusher.h"
 #include "ioengine/engine/store_iterator.h"
+#include "ioengine/engine/store_memory.h"
 #include "ioengine/engine/store_options.h"
 #include "ioengine/engine/store_reader.h"
 #include "ioengine/engine/table/block_cache.h"
@@ -40,6 +41,7 @@
 #include "ioengine/engine/write_pacer.h"
 #include "ioengine/io/file_system.h"
 #include "ioengine/sched/event.h"
+#include "ioengine/sched/memory_charge.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
@@ -47,6 +49,16 @@ namespace ioengine {
 struct WriteResult {
   Sequence sequence;
   Durability reached = Durability::kMemory;
+};
+
+// Bytes that are in use, of the shard's budget.
+struct StoreMemoryStats {
+  size_t changes = 0;    // memtables, and writes on their way to the log
+  size_t jobs = 0;       // flushes and compactions
+  size_t readers = 0;    // StoreOptions::reader_bytes
+  size_t tables = 0;     // what is known of them
+  size_t log = 0;        // records that wait, as much as there may be
+  size_t directory = 0;  // of the block cache, for as many blocks as there may be
 };
 
 struct StoreStats {
@@ -67,6 +79,7 @@ struct StoreStats {
   size_t blob_files = 0;
   uint64_t blob_bytes = 0;       // of those files
   uint64_t live_blob_bytes = 0;  // of them: what tables refer to
+  StoreMemoryStats memory;
 };
 
 // A write becomes visible when it has reached the level that was asked for, and not before; writes
@@ -79,8 +92,9 @@ struct StoreStats {
 // Ownership: keys and values are borrowed until the call's task has ended. A task that is destroyed
 // before leaves its write to go on, with an outcome that nobody is told.
 // Errors: Unavailable while and after it closes; ResourceExhausted when memory, or the disk, is
-// full; InvalidArgument for a key that is too long, or a batch above WalOptions::max_pending_bytes;
-// of reads, DataLoss when what they need is damaged. No call may be under way when it is destroyed.
+// full, naming what is, and the option that bounds it; InvalidArgument for a key that is too long,
+// or a batch above WalOptions::max_pending_bytes; of reads, DataLoss when what they need is
+// damaged. No call may be under way when it is destroyed.
 class ShardStore final : public ReadViewSource, private WalSink {
  public:
   // Opens the database in `directory`, or makes one; the directory around it must be there. Replays
@@ -143,11 +157,20 @@ class ShardStore final : public ReadViewSource, private WalSink {
   absl::Status MayRead() const override;
   const std::shared_ptr<const ReadView>& read_view() const override { return view_; }
   const BlobFiles& blobs() const override { return catalog_->blobs(); }
+  ReaderMemory reader_memory() const override {
+    return {.copies = &memory_.readers, .buffers = &memory_.scan_buffers};
+  }
 
  private:
   friend class StoreCompactor;
   friend class StoreFlusher;
   friend class StoreOpener;
+
+  // What is asked for before a write.
+  struct WriteSize {
+    size_t bytes = 0;  // of operations, encoded
+    size_t changes = 0;
+  };
 
   // A change that is in the log's hands, and not visible yet.
   struct Pending {
@@ -161,6 +184,8 @@ class ShardStore final : public ReadViewSource, private WalSink {
       : shard_(shard),
         options_(std::move(options)),
         files_(std::move(files)),
+        memory_(shard.io(), options_),
+        snapshots_(&memory_.shard),
         space_(shard.io(), files_, options_.ballast_bytes),
         pacer_(options_.memtable_bytes) {}
 
@@ -179,29 +204,40 @@ class ShardStore final : public ReadViewSource, private WalSink {
 
   Memtable& memtable() const { return *view_->memtable; }
   std::shared_ptr<Memtable> NewMemtable() const;
-  size_t memory_bytes() const { return memtable().used_bytes() + flusher_->frozen_bytes(); }
-  bool HasMemoryFor(size_t batch_bytes) const;
-  bool HasLargeValues(const WriteBatch& batch) const {
-    const size_t least_bytes = options_.blobs.least_bytes;
-    return least_bytes > 0 && batch.largest_value_bytes() >= least_bytes;
+  // Of all memtables that there are, also of those that only readers keep.
+  size_t memory_bytes() const { return memory_.changes.used_bytes(); }
+  bool HasMemoryFor(WriteSize write) const;
+  bool IsLarge(size_t value_bytes) const {
+    return options_.blobs.least_bytes > 0 && value_bytes >= options_.blobs.least_bytes;
   }
   absl::Status MayWrite() const;
-  absl::Status MayWrite(const WriteBatch& batch) const;
-  Task<absl::Status> Admit(size_t batch_bytes, size_t user_bytes);
+  absl::Status MayWrite(WriteSize write) const;
+  // A write of that size, with so much that users gave.
+  Task<absl::Status> Admit(WriteSize write, size_t user_bytes);
+  Task<absl::StatusOr<WriteResult>> WriteOne(Operation operation, Durability durability);
+  // Of which some values are for blob files.
+  Task<absl::StatusOr<WriteResult>> WriteLarge(std::vector<Operation> operations,
+                                               Durability durability);
   // Encoded operations, so many of them.
   struct Operations {
     std::string_view encoded;
     uint32_t count;
   };
+  uint64_t Begin(Operations operations, Durability durability, WriteResult* result);
   void Stage(Operations operations, Sequence sequence, uint64_t record, Durability durability);
   std::deque<Pending>& PendingOf(Durability level) {
     return level == Durability::kDurable ? pending_durable_ : pending_written_;
   }
   Sequence OldestPending() const;
+  void ChargePending() {
+    pending_charge_.Resize((pending_written_.size() + pending_durable_.size()) * sizeof(Pending));
+  }
 
   Shard& shard_;
   const StoreOptions options_;
   FileSystem files_;
+  mutable StoreMemory memory_;  // who only reads takes some, too
+  SnapshotList snapshots_;
   std::unique_ptr<BlockCache> cache_;
   std::unique_ptr<Catalog> catalog_;
   std::shared_ptr<const ReadView> view_;
@@ -214,10 +250,10 @@ class ShardStore final : public ReadViewSource, private WalSink {
   size_t max_log_segments_ = 0;
 
   Sequence last_;  // of the newest write
-  SnapshotList snapshots_;
   // In the order of their records.
   std::deque<Pending> pending_written_;
   std::deque<Pending> pending_durable_;
+  MemoryCharge pending_charge_{&memory_.changes};
   Event published_;  // by whoever waits for pending writes
   absl::Status failed_;
   bool closing_ = false;

@@ -5,10 +5,13 @@
 #include <cstddef>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "ioengine/engine/format/sequence.h"
+#include "ioengine/sched/memory_budget.h"
+#include "ioengine/sched/memory_charge.h"
 
 namespace ioengine {
 
@@ -27,7 +30,8 @@ class Snapshot {
   using Counts = std::map<Sequence, size_t>;
 
   struct Pin {
-    Pin(std::shared_ptr<Counts> all, Sequence at) : counts(std::move(all)), sequence(at) {
+    Pin(std::shared_ptr<Counts> all, Sequence at, MemoryCharge taken)
+        : counts(std::move(all)), sequence(at), charge(std::move(taken)) {
       ++(*counts)[sequence];
     }
     Pin(const Pin&) = delete;
@@ -39,6 +43,7 @@ class Snapshot {
 
     const std::shared_ptr<Counts> counts;
     const Sequence sequence;
+    const MemoryCharge charge;
   };
 
   explicit Snapshot(std::shared_ptr<const Pin> pin) : pin_(std::move(pin)) {}
@@ -51,9 +56,16 @@ class Snapshot {
 // Shard: one.
 class SnapshotList {
  public:
-  // Cost: two allocations.
-  Snapshot Take(Sequence at) {
-    return Snapshot(std::make_shared<const Snapshot::Pin>(counts_, at));
+  // `memory` outlives the snapshots, also where they outlive this.
+  explicit SnapshotList(MemoryBudget* memory) : memory_(memory) {}
+
+  // Nothing: there is no memory for it. Cost: two allocations.
+  std::optional<Snapshot> TryTake(Sequence at) {
+    // With its place in the lists of two compactions.
+    constexpr size_t kBytes = 256;
+    MemoryCharge charge(memory_);
+    if (!charge.TryResize(kBytes)) return std::nullopt;
+    return Snapshot(std::make_shared<const Snapshot::Pin>(counts_, at, std::move(charge)));
   }
 
   // Of those that there are, ascending.
@@ -64,6 +76,7 @@ class SnapshotList {
   }
 
  private:
+  MemoryBudget* const memory_;
   const std::shared_ptr<Snapshot::Counts> counts_ = std::make_shared<Snapshot::Counts>();
 };
 

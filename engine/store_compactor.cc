@@ -20,11 +20,15 @@ namespace {
 // After a job that failed.
 constexpr std::chrono::milliseconds kRetry(100);
 constexpr uint64_t kRecordsPerYield = 64;
+// Of values that are moved together, unless one is larger.
+constexpr size_t kMoveBytes = size_t{4} << 20;
 
 // DataLoss where the table has any.
-Task<absl::Status> ReadAll(std::shared_ptr<Table> table, ReadAheadOptions read_ahead) {
+Task<absl::Status> ReadAll(std::shared_ptr<Table> table, ReadAheadOptions read_ahead,
+                           CopyAccount copies) {
   TableIteratorOptions options;
   options.read_ahead = read_ahead;
+  options.copies = copies;
   TableIterator at(*table->reader(), std::move(options));
   absl::Status status = co_await at.SeekToFirst();
   for (uint64_t records = 1; status.ok() && at.Valid(); ++records) {
@@ -149,9 +153,16 @@ Task<> StoreCompactor::Run(Part part) {
       --idle_;
       continue;
     }
+    MemoryCharge extra(&store_.memory_.shard);
+    if (!HasMemoryFor(*job, &extra)) {
+      co_await ended_.Wait();
+      continue;
+    }
     ++running_;
     status_ = co_await Do(*std::move(job));
     --running_;
+    ended_.Set();
+    ended_.Reset();
     ShowDebt();
     // What one part has made may be the other's work.
     Wake();
@@ -184,12 +195,41 @@ CompactionJob StoreCompactor::JobFor(const CompactionPick& pick, uint64_t run) {
   job.stop = &stopping_;
   job.on_progress = [this](uint64_t bytes) { store_.pacer_.OnCompacted(bytes); };
   job.new_uuid = [this] { return store_.catalog_->NewUuid(); };
+  job.memory = &store_.memory_.jobs;
   job.options.target_file_bytes = options.compaction.target_file_bytes;
   job.options.least_file_bytes = 0;
   job.options.cut_keys = pick.cut_keys;
   job.options.table = options.table;
   job.options.read_ahead = options.compaction_reads;
   return job;
+}
+
+bool StoreCompactor::HasMemoryFor(const Job& job, MemoryCharge* extra) const {
+  const CompactionPick& pick = job.tables;
+  if (pick.is_move || running_ == 0) return true;
+  // A window of values, each of which may be twice in memory.
+  if (job.values.has_value()) {
+    return extra->TryResize(CompactionOptions().most_builder_bytes + kMoveBytes);
+  }
+  // How large the largest records are is not known. A run takes a few of its own, beside blocks of
+  // small ones, and the builder as much as of the largest of them.
+  constexpr size_t kRun = size_t{64} << 10;
+  constexpr uint64_t kRecords = 8;
+  size_t needed_bytes = CompactionOptions().most_builder_bytes;
+  size_t largest_bytes = 0;
+  for (const auto& tables : pick.runs) {
+    uint64_t record_bytes = 0;
+    for (const std::shared_ptr<Table>& table : tables) {
+      const TableIdentity& identity = table->record().identity;
+      const uint64_t average = identity.file_bytes / std::max<uint64_t>(identity.records, 1);
+      record_bytes = std::max(record_bytes, average);
+    }
+    const size_t bytes =
+        std::min<uint64_t>(kRecords * record_bytes, store_.options_.wal.max_pending_bytes);
+    needed_bytes += kRun + bytes;
+    largest_bytes = std::max(largest_bytes, bytes);
+  }
+  return extra->TryResize(needed_bytes + 3 * largest_bytes);
 }
 
 Task<absl::Status> StoreCompactor::Compact(CompactionPick pick) {
@@ -215,6 +255,7 @@ Task<absl::Status> StoreCompactor::MoveValues(BlobPick pick) {
   job.on_progress = [this](uint64_t bytes) { store_.pacer_.OnCompacted(bytes); };
   job.options = store_.options_.table;
   job.read_ahead = store_.options_.compaction_reads;
+  job.memory = &store_.memory_.jobs;
   auto result = co_await MoveBlobs(store_.shard_.io(), store_.files_, *store_.cache_,
                                    store_.catalog_->blobs(), *writer_, std::move(job));
   if (absl::IsDataLoss(result.status())) {
@@ -297,9 +338,10 @@ Task<absl::Status> StoreCompactor::Change(ManifestEdit edit,
 }
 
 Task<> StoreCompactor::FindDamage(const CompactionPick* pick) {
+  const CopyAccount copies = {.memory = &store_.memory_.jobs, .may_exceed = true};
   for (const auto& tables : pick->runs) {
     for (const std::shared_ptr<Table>& table : tables) {
-      const absl::Status status = co_await ReadAll(table, store_.options_.compaction_reads);
+      const absl::Status status = co_await ReadAll(table, store_.options_.compaction_reads, copies);
       if (!absl::IsDataLoss(status)) continue;
       picker_.AddDamaged(table->record().identity.uuid);
       garbage_.AddDamagedTable(table->record().identity.uuid);

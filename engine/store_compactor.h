@@ -18,6 +18,7 @@
 #include "ioengine/engine/lsm/compaction_picker.h"
 #include "ioengine/engine/lsm/version.h"
 #include "ioengine/sched/event.h"
+#include "ioengine/sched/memory_charge.h"
 #include "ioengine/sched/task.h"
 #include "ioengine/sched/task_scope.h"
 
@@ -46,6 +47,9 @@ struct CompactionStats {
 // A job that fails has changed nothing, and is tried again later; damage in a table that it reads
 // takes that table, which is found by reading all of them, out of all later jobs. When writes have
 // failed no job begins any more.
+//
+// The memory for one job is set aside (StoreOptions::job_bytes). The other one begins when there is
+// some for it, too.
 //
 // A table that is only to be elsewhere is not written again: one edit removes and adds it.
 //
@@ -87,6 +91,8 @@ class StoreCompactor {
   bool IsBusy(const Table& table) const { return busy_.count(table.record().identity.uuid) > 0; }
   bool IsSettled();
   Task<absl::Status> Do(Job job);
+  // Whether the job has its memory, beside one that runs: in `extra`, if not in what is set aside.
+  bool HasMemoryFor(const Job& job, MemoryCharge* extra) const;
   Task<absl::Status> Compact(CompactionPick pick);
   Task<absl::Status> MoveValues(BlobPick pick);
   CompactionJob JobFor(const CompactionPick& pick, uint64_t run);
@@ -108,6 +114,7 @@ class StoreCompactor {
   bool stopping_ = false;
   Event work_[kParts];
   Event settled_;  // pulsed
+  Event ended_;    // pulsed, when a job has
   TaskScope scope_;
 };
 

@@ -70,6 +70,13 @@ bool StoreFlusher::IsOver() const {
 
 Task<absl::Status> StoreFlusher::MakeRoom() {
   if (frozen_.empty()) Freeze();
+  if (frozen_.empty() && status_.ok()) {
+    co_return absl::ResourceExhaustedError(absl::StrCat(
+        "the changes in memory may take ", store_.options_.memtable_bytes,
+        " bytes (StoreOptions::memtable_bytes), and the shard has ",
+        store_.memory_.shard.room_bytes(), " bytes more: a batch is too large for that, or ",
+        "values and look-ups keep ", store_.memory_bytes(), " bytes of earlier changes"));
+  }
   if (status_.ok() && !IsOver()) co_await progress_.Wait();
   if (status_.ok()) co_return absl::OkStatus();
   co_return absl::ResourceExhaustedError(absl::StrCat(
@@ -155,6 +162,8 @@ Task<absl::Status> StoreFlusher::FlushOldest() {
   view->frozen.pop_back();
   store_.view_ = std::move(view);
   store_.ShowTables();
+  // What only readers keep now is not to be in the way of writes.
+  if (memtable.use_count() > 1) memtable->TryChargeTo(&store_.memory_.readers);
   store_.compactor_->Wake();
   co_return absl::OkStatus();
 }
@@ -195,9 +204,11 @@ Task<absl::Status> StoreFlusher::WriteTable(const Memtable* memtable,
 
 Task<absl::StatusOr<std::shared_ptr<Table>>> StoreFlusher::BuildTable(const Memtable* memtable,
                                                                       Uuid uuid) {
-  auto builder = co_await TableBuilder::Create(store_.shard_.io(), store_.files_,
-                                               TableFileName(uuid), uuid, store_.options_.table);
+  auto builder =
+      co_await TableBuilder::Create(store_.shard_.io(), store_.files_, TableFileName(uuid), uuid,
+                                    store_.options_.table, &store_.memory_.jobs);
   if (!builder.ok()) co_return builder.status();
+  (*builder)->ReserveKeys(memtable->entries());
   Memtable::Iterator at(*memtable);
   for (at.SeekToFirst(); at.Valid(); at.Next()) {
     absl::Status added = co_await (*builder)->Add(at.kind(), at.key(), at.sequence(), at.value());

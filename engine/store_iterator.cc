@@ -1,7 +1,10 @@
 #include "ioengine/engine/store_iterator.h"
 
+#include <algorithm>
+#include <bit>
 #include <utility>
 
+#include "ioengine/engine/format/blob_format.h"
 #include "ioengine/sched/check.h"
 #include "ioengine/sched/yield.h"
 
@@ -14,6 +17,15 @@ constexpr Sequence kOldest = {};
 
 // Changes that do not count, after which it looks for those of the next key instead.
 constexpr size_t kMostSteps = 64;
+
+// Of memory, of a cursor in each memtable and run, beside keys; and of the two blocks of a run, as
+// they usually are.
+constexpr size_t kSourceBytes = 1024;
+constexpr size_t kUsualBlocks = 2 * kBlockPageBytes;
+
+size_t SourceCount(const ReadView& view) {
+  return 1 + view.frozen.size() + view.version->runs().size();
+}
 
 }  // namespace
 
@@ -43,8 +55,19 @@ class StoreIterator::Moving {
 };
 
 StoreIterator::StoreIterator(ReadViewSource& store, Sequence at, ScanOptions options)
-    : Reader(at), store_(store), options_(std::move(options)) {
+    : Reader(at),
+      store_(store),
+      options_(std::move(options)),
+      charge_(store.reader_memory().copies),
+      buffers_(store.reader_memory().buffers) {
+  charge_.Resize(own_bytes());
   store_.Register(*this);
+}
+
+size_t StoreIterator::own_bytes() const {
+  const size_t bounds_bytes = (options_.lower.has_value() ? options_.lower->capacity() : 0) +
+                              (options_.upper.has_value() ? options_.upper->capacity() : 0);
+  return sizeof(*this) + bounds_bytes + key_.capacity() + own_value_.capacity();
 }
 
 void StoreIterator::LetGo() {
@@ -60,12 +83,16 @@ void StoreIterator::DropView() {
   place_ = CursorPlace::kElsewhere;
   cursor_ = nullptr;
   view_ = nullptr;
+  charge_.Resize(own_bytes());
+  key_bytes_ = key_.capacity();
+  buffers_.Resize(0);
 }
 
 absl::Status StoreIterator::BeginMove() {
   valid_ = false;
   steps_ = 0;
   has_candidate_ = false;
+  refused_bytes_ = 0;
   needs_blob_ = false;
   own_block_ = LoadedBlock();
   if (absl::Status status = store_.MayRead(); !status.ok()) {
@@ -76,18 +103,67 @@ absl::Status StoreIterator::BeginMove() {
   if (view_ == current) return absl::OkStatus();
   DropView();
   view_ = current;
+  absl::Status made = MakeCursor();
+  if (!made.ok()) DropView();
+  return made;
+}
+
+absl::Status StoreIterator::MakeCursor() {
   TableIteratorOptions bounds;
   bounds.lower = options_.lower.value_or("");
   bounds.upper = options_.upper;
-  bounds.read_ahead = options_.read_ahead;
+  const size_t sources = SourceCount(*view_);
+  // Bounds are copied twice for each, and there is the key that it is at.
+  const size_t keys_bytes =
+      2 * (bounds.lower.size() + (bounds.upper.has_value() ? bounds.upper->size() : 0)) +
+      key_.capacity();
+  const size_t bytes = own_bytes() + sources * (kSourceBytes + keys_bytes);
+  MemoryBudget* const memory = charge_.budget();
+  // What others do not use right now may be enough.
+  if (memory != nullptr && !memory->HasRoomFor(bytes + sources * kUsualBlocks)) {
+    store_.LetGoOfViews();
+  }
+  if (!charge_.TryResize(bytes)) return ReadersAreFull(*memory, bytes);
+  if (options_.read_ahead.has_value()) {
+    const ReadAheadOptions& ahead = *options_.read_ahead;
+    const size_t buffer_bytes = std::bit_ceil(std::max<size_t>(ahead.buffer_bytes, 1));
+    const bool reads_ahead = buffers_.TryResize(sources * ahead.read_ahead * buffer_bytes);
+    if (reads_ahead) bounds.read_ahead = ahead;
+  }
+  bounds.copies = {.memory = memory};
   cursor_ = std::make_unique<MergeIterator>(MergeSources::Of(*view_), std::move(bounds));
   return absl::OkStatus();
+}
+
+bool StoreIterator::TryOwn(std::string_view value) {
+  if (value.size() > own_value_.capacity()) {
+    // Its place before it is given back first, or both would be there for a moment.
+    const size_t before_bytes = own_value_.capacity();
+    own_value_ = std::string();
+    if (!charge_.TryResize(charge_.bytes() - before_bytes + value.size())) {
+      charge_.Resize(charge_.bytes() - before_bytes);
+      refused_bytes_ = value.size();
+      return false;
+    }
+  }
+  own_value_.assign(value);
+  return true;
+}
+
+absl::Status StoreIterator::Settled() {
+  if (key_.capacity() > key_bytes_) {
+    const size_t more_bytes = key_.capacity() - std::exchange(key_bytes_, key_.capacity());
+    charge_.Resize(charge_.bytes() + (1 + SourceCount(*view_)) * more_bytes);
+  }
+  if (refused_bytes_ == 0) return absl::OkStatus();
+  valid_ = false;
+  return ReadersAreFull(*charge_.budget(), refused_bytes_);
 }
 
 void StoreIterator::TakeValue() {
   needs_blob_ = cursor_->kind() == OperationKind::kPutBlob;
   if (cursor_->in_memtable() || needs_blob_) {
-    own_value_.assign(cursor_->value());
+    TryOwn(cursor_->value());
     value_ = own_value_;
   } else {
     value_ = cursor_->value();
@@ -96,12 +172,22 @@ void StoreIterator::TakeValue() {
   valid_ = !needs_blob_;
 }
 
+// In the place of the pointer in own_value_.
 Task<absl::Status> StoreIterator::LoadBlob() {
-  if (!needs_blob_) co_return absl::OkStatus();
+  absl::Status settled = Settled();
+  if (!settled.ok() || !std::exchange(needs_blob_, false)) co_return settled;
+  BlobPointer pointer;
+  // The block, or the reader of the log, has looked that it makes sense.
+  (void)DecodeBlobPointer(own_value_, &pointer);
+  const size_t other_bytes = charge_.bytes() - own_value_.capacity();
+  if (!charge_.TryResize(other_bytes + own_value_.capacity() + pointer.value_bytes)) {
+    refused_bytes_ = pointer.value_bytes;
+    co_return Settled();
+  }
   absl::StatusOr<std::string> value = co_await store_.blobs().Read(own_value_);
-  needs_blob_ = false;
+  if (value.ok()) own_value_ = *std::move(value);
+  charge_.Resize(other_bytes + own_value_.capacity());
   if (!value.ok()) co_return value.status();
-  own_value_ = *std::move(value);
   value_ = own_value_;
   valid_ = true;
   co_return absl::OkStatus();
@@ -146,10 +232,10 @@ Task<absl::Status> StoreIterator::SettleForward() {
   co_return co_await LoadBlob();
 }
 
-void StoreIterator::TakeCandidate() {
+bool StoreIterator::TryTakeCandidate() {
   candidate_is_put_ = HasValue(cursor_->kind());
   candidate_is_blob_ = cursor_->kind() == OperationKind::kPutBlob;
-  if (candidate_is_put_) own_value_.assign(cursor_->value());
+  return !candidate_is_put_ || TryOwn(cursor_->value());
 }
 
 bool StoreIterator::TrySettleBackward() {
@@ -162,7 +248,7 @@ bool StoreIterator::TrySettleBackward() {
     if (cursor_->sequence() <= at()) {
       if (!has_candidate_) key_.assign(cursor_->key());
       has_candidate_ = true;
-      TakeCandidate();
+      if (!TryTakeCandidate()) return true;
     }
     if (++steps_ > kMostSteps || !cursor_->TryPrev()) return false;
   }
@@ -182,7 +268,7 @@ Task<absl::Status> StoreIterator::JumpBackward() {
   has_candidate_ = cursor_->Valid() && cursor_->key() == key;
   if (has_candidate_) {
     key_ = key;
-    TakeCandidate();
+    if (!TryTakeCandidate()) co_return Settled();
   }
   co_return co_await cursor_->SeekForPrev(key, kNewest);
 }
@@ -260,7 +346,7 @@ Task<absl::Status> StoreIterator::Next() {
     absl::Status status = co_await cursor_->Seek(key_, kOldest);
     if (!status.ok()) co_return status;
   }
-  if (TrySettleForward() && !needs_blob_) co_return absl::OkStatus();
+  if (TrySettleForward() && !needs_blob_) co_return Settled();
   co_return co_await SettleForward();
 }
 
@@ -273,7 +359,7 @@ Task<absl::Status> StoreIterator::Prev() {
     absl::Status status = co_await cursor_->SeekForPrev(key_, kNewest);
     if (!status.ok()) co_return status;
   }
-  if (TrySettleBackward() && !needs_blob_) co_return absl::OkStatus();
+  if (TrySettleBackward() && !needs_blob_) co_return Settled();
   co_return co_await SettleBackward();
 }
 

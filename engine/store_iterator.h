@@ -21,6 +21,7 @@
 #include "ioengine/engine/lsm/read_view.h"
 #include "ioengine/engine/snapshot.h"
 #include "ioengine/engine/table/block_source.h"
+#include "ioengine/sched/memory_charge.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
@@ -34,7 +35,8 @@ struct ScanOptions {
   std::optional<Snapshot> snapshot;  // without one: of the moment of the call
   // For a large scan forward: blocks are read ahead of it into buffers of its own, so many for each
   // run of tables, and the cache does not see them. Without it each block that is not in the cache
-  // is a read that is waited for.
+  // is a read that is waited for; so it is too while other scans have the shard's buffers that the
+  // store leaves (StoreOptions::buffer_bytes).
   std::optional<ReadAheadOptions> read_ahead;
 
   // All keys that begin so.
@@ -51,7 +53,9 @@ struct ScanOptions {
 // Shard: the store's. One task at a time.
 // Ownership: borrows the store. Keys and values that it gives are good until it moves.
 // Errors, of each move: Unavailable when the store has been closed; DataLoss where what is needed
-// is damaged, and those of reads. It is not Valid() then.
+// is damaged, and those of reads; ResourceExhausted when readers keep too much, though all that can
+// have let go of what they do not use (StoreOptions::reader_bytes). It is not Valid() then, and may
+// Seek again.
 // Cost: a move within blocks that are there is no suspension; one in a newer view, or to the other
 // side than the last one, is a seek.
 class StoreIterator final : private ReadViewSource::Reader {
@@ -89,6 +93,13 @@ class StoreIterator final : private ReadViewSource::Reader {
   void DropView();
   // Valid() no more; the cursor is over the view of now, or there is an error.
   absl::Status BeginMove();
+  absl::Status MakeCursor();
+  // Of memory, without a cursor.
+  size_t own_bytes() const;
+  // Whether there is room for it in own_value_, which is then that.
+  bool TryOwn(std::string_view value);
+  // Of a move that has come to its end.
+  absl::Status Settled();
 
   // From where the cursor stands, to the newest change of a key that the snapshot sees; of key_
   // only if it was not passed. False: the cursor must move first, by a task; nothing is done
@@ -104,7 +115,7 @@ class StoreIterator final : private ReadViewSource::Reader {
   Task<absl::Status> SettleAtCandidate(absl::Status damage);
   void TakeValue();
   // Backward.
-  void TakeCandidate();
+  bool TryTakeCandidate();
   // Reads the value that own_value_ points to, where it is elsewhere.
   Task<absl::Status> LoadBlob();
 
@@ -127,6 +138,12 @@ class StoreIterator final : private ReadViewSource::Reader {
   bool candidate_is_blob_ = false;
   bool needs_blob_ = false;  // own_value_ is the pointer to the value, and it is not Valid() yet
   size_t steps_ = 0;         // since the last task
+  // So large is the value for which there was no room; 0: there was.
+  size_t refused_bytes_ = 0;
+
+  MemoryCharge charge_;   // of memory: own_bytes(), and the cursor's
+  size_t key_bytes_ = 0;  // of key_, as it was charged, here and for each source
+  MemoryCharge buffers_;  // that it reads ahead with
 };
 
 }  // namespace ioengine

@@ -30,7 +30,8 @@ constexpr std::chrono::milliseconds kLockRetry(5);
 // Puts what the log holds, and tables do not, into the memtable.
 class Replay final : public WalVisitor {
  public:
-  explicit Replay(Memtable& memtable) : loader_(memtable) {}
+  Replay(Memtable& memtable, StoreMemory& memory)
+      : loader_(memtable, &memory.jobs), memory_(memory) {}
 
   // The next stream's records up to this one are in tables.
   void BeginStream(uint64_t contained_record) { contained_record_ = contained_record; }
@@ -49,7 +50,17 @@ class Replay final : public WalVisitor {
     }
     last_ = std::max(last_, sequence);
     ++records_;
-    return absl::OkStatus();
+    return HasRoom();
+  }
+
+  // What was in memory fits, where it may still be so large.
+  absl::Status HasRoom() const {
+    if (memory_.shard.room_bytes() > 0) return absl::OkStatus();
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "what the log holds, and no table does, takes more than ", memory_.changes.used_bytes(),
+        " bytes of memory, and the shard has no more: open the store with the ",
+        "StoreOptions::memtable_bytes that it had, or with more of ",
+        "RuntimeOptions::memory_per_shard_bytes"));
   }
 
   // After all streams: shows what they hold.
@@ -73,6 +84,7 @@ class Replay final : public WalVisitor {
   MemtableLoader loader_;
   std::set<Uuid> blobs_;
   Uuid last_blob_;
+  const StoreMemory& memory_;
   uint64_t contained_record_ = 0;
   Sequence last_;
   uint64_t records_ = 0;
@@ -94,6 +106,7 @@ Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(Shard& shard,
         "a store with these StoreOptions needs ", options.buffer_bytes(), ", of which ",
         options.cache.capacity_bytes, " are of its cache: make that smaller, or the pool larger"));
   }
+  if (absl::Status fits = StoreMemory::Check(shard.io(), options); !fits.ok()) co_return fits;
   bool gave_way = false;
   auto opened = co_await OpenOnce(shard, directory, options, &gave_way);
   if (opened.ok() || !gave_way) co_return opened;
@@ -276,7 +289,7 @@ Task<absl::Status> StoreOpener::ReplayStreams() {
   auto view = std::make_shared<ReadView>();
   view->memtable = store_.NewMemtable();
   view->version = store_.catalog_->version();
-  Replay replay(*view->memtable);
+  Replay replay(*view->memtable, store_.memory_);
   std::vector<RootStream> needed;
   for (RootStream& stream : next_.streams) {
     if (tables.finished.count(stream.stream) > 0) continue;

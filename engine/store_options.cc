@@ -1,13 +1,23 @@
 #include "ioengine/engine/store_options.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/wal_frame.h"
+#include "ioengine/engine/lsm/compaction.h"
 #include "ioengine/sched/class_scheduler.h"
+#include "ioengine/sched/page_memory.h"
 
 namespace ioengine {
+namespace {
+
+// Of a record, of which a compaction has that of each run in memory. Larger ones take more, which
+// is not set aside.
+constexpr size_t kMostSetAside = size_t{4} << 20;
+
+}  // namespace
 
 absl::Status StoreOptions::Validate() const {
   for (const auto& [shares, name] : {std::pair(flush_shares, "flush_shares"),
@@ -42,6 +52,38 @@ size_t StoreOptions::buffer_bytes() const {
   const size_t moving = reads + writes + 2 * blobs.buffer_bytes();
   return frames + kCatalog + cache.capacity_bytes + writes + blobs.buffer_bytes() + moving +
          2 * (runs * reads + writes);
+}
+
+size_t StoreOptions::arena_block_bytes() const {
+  // A huge page where that is little of the whole: searches miss the TLB less.
+  if (memtable_bytes / 32 >= PageMemory::kHugePageBytes) return PageMemory::kHugePageBytes;
+  return std::clamp(memtable_bytes / 64, size_t{4} << 10, size_t{256} << 10);
+}
+
+size_t StoreOptions::change_bytes() const {
+  // What is asked for before a write is not in whole blocks.
+  return memtable_bytes + 2 * arena_block_bytes();
+}
+
+size_t StoreOptions::job_bytes() const {
+  const size_t record = std::min(wal.max_pending_bytes, kMostSetAside);
+  // The block that a builder makes: as it gathers, where a string may have twice what it needs, and
+  // encoded.
+  const size_t block = 3 * record;
+  // The hashes of its keys, each of which has at least 48 bytes in a memtable, and its index.
+  const size_t flush = memtable_bytes / 4 + block;
+  const size_t runs = 2 * compaction.max_runs + 1;  // as of buffers
+  constexpr size_t kRun = size_t{64} << 10;         // blocks of its index and of small records
+  // Hashes move to another place as they become more.
+  const size_t builder = CompactionOptions().most_builder_bytes * 3 / 2 + block;
+  return flush + builder + runs * (record + kRun);
+}
+
+size_t StoreOptions::memory_bytes() const {
+  // The rings of manifests, of which there are two while one takes the other's place; some tables.
+  constexpr size_t kCatalog = size_t{2} << 20;
+  return change_bytes() + job_bytes() + wal.max_pending_bytes + kCatalog +
+         BlockCache::DirectoryBytes(cache) + reader_bytes;
 }
 
 }  // namespace ioengine

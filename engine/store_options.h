@@ -32,8 +32,15 @@ struct StoreOptions {
   uint64_t lock_wait_ns = 2'000'000'000;
 
   // What the changes in memory may take. Bytes. When half of it is used, what there is goes to a
-  // table; writes beyond all of it wait for that.
+  // table; writes beyond all of it wait for that. A change takes up to 112 bytes beside its key and
+  // value. A batch that is larger than all of it is let in alone, if the shard has the memory.
   size_t memtable_bytes = size_t{64} << 20;
+
+  // What readers may take: iterators, with the blocks that they copied; PinnedValues that are
+  // copies; MultiGets until they give their values; memtables that only they still keep. Bytes.
+  // Beyond it iterators are asked to let go of what they do not use right now, and then it is
+  // ResourceExhausted. Not set aside: it may be that much only while the shard has it.
+  size_t reader_bytes = size_t{32} << 20;
 
   WalOptions wal = {.sync = WalSync::kProbe};
   // Of the log, at most, before what is in memory goes to a table however little it is. Bytes.
@@ -44,7 +51,8 @@ struct StoreOptions {
   // 0: none.
   uint64_t ballast_bytes = uint64_t{128} << 20;
 
-  // Of tables in memory; taken from the shard's DmaBuffers as it is needed.
+  // Of tables in memory; taken from the shard's DmaBuffers as it is needed. What it needs to know
+  // of blocks, about a tenth of that, is taken at once, and is memory beside those.
   BlockCacheOptions cache = {.capacity_bytes = size_t{32} << 20,
                              .max_pinned_bytes = size_t{16} << 20};
   TableOptions table = {};
@@ -72,6 +80,15 @@ struct StoreOptions {
   // time: the log's frames, the block cache, large values, a flush, two compactions, and the moving
   // of large values.
   size_t buffer_bytes() const;
+
+  // Of the shard's memory beside those (RuntimeOptions::memory_per_shard_bytes), for all that may
+  // be there at one time, but for what tables keep in memory: some KiB each.
+  size_t memory_bytes() const;
+  // Of that: set aside for changes, and for a flush and a compaction.
+  size_t change_bytes() const;
+  size_t job_bytes() const;
+  // Of the arenas of memtables.
+  size_t arena_block_bytes() const;
 };
 
 // g++ 12 destroys twice what is made in braces within a co_await, as in

@@ -3,17 +3,19 @@
 #include <algorithm>
 #include <array>
 #include <memory>
-#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "ioengine/engine/blob/blob_file.h"
+#include "ioengine/engine/format/blob_format.h"
 #include "ioengine/engine/format/operation.h"
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/version_lookup.h"
+#include "ioengine/engine/table/block_source.h"
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/executor.h"
+#include "ioengine/sched/memory_charge.h"
 #include "ioengine/sched/semaphore.h"
 #include "ioengine/sched/task_scope.h"
 #include "ioengine/sched/yield.h"
@@ -42,16 +44,34 @@ FoundInMemory FindInMemory(const ReadView& view, std::string_view key, Sequence 
   return found;
 }
 
-// Of a large value, which is read from its file.
-template <typename Value>
-Task<absl::StatusOr<Value>> TakeBlob(Task<absl::StatusOr<std::string>> read) {
-  absl::StatusOr<std::string> value = co_await std::move(read);
-  if (!value.ok()) co_return value.status();
-  if constexpr (std::is_same_v<Value, PinnedValue>) {
-    co_return PinnedValue::Own(*std::move(value));
-  } else {
-    co_return Value(*std::move(value));
+// Where a large value is, and its file.
+struct LargeValue {
+  Task<absl::StatusOr<std::string>> read;
+  size_t bytes = 0;
+
+  // Whoever has the pointer keeps the file; until this is called.
+  static LargeValue At(const BlobFiles& blobs, std::string_view pointer) {
+    BlobPointer at;
+    // Blocks, and readers of the log, have looked that it makes sense.
+    (void)DecodeBlobPointer(pointer, &at);
+    return {blobs.Read(pointer), at.value_bytes};
   }
+};
+
+// Of a large value, which is read from its file.
+Task<absl::StatusOr<std::optional<std::string>>> ReadLarge(LargeValue large, MemoryBudget*,
+                                                           std::optional<std::string>*) {
+  absl::StatusOr<std::string> value = co_await std::move(large.read);
+  if (!value.ok()) co_return value.status();
+  co_return std::optional<std::string>(*std::move(value));
+}
+
+Task<absl::StatusOr<PinnedValue>> ReadLarge(LargeValue large, MemoryBudget* memory, PinnedValue*) {
+  MemoryCharge charge(memory);
+  if (!charge.TryResize(large.bytes)) co_return ReadersAreFull(*memory, large.bytes);
+  absl::StatusOr<std::string> value = co_await std::move(large.read);
+  if (!value.ok()) co_return value.status();
+  co_return PinnedValue::Own(*std::move(value), std::move(charge));
 }
 
 bool IsBlob(const TableFound* found) {
@@ -59,35 +79,45 @@ bool IsBlob(const TableFound* found) {
 }
 
 // Nothing is pinned while the value is read.
-Task<absl::StatusOr<std::string>> ReadBlob(const BlobFiles& blobs, TableFound* found) {
-  Task<absl::StatusOr<std::string>> read = blobs.Read(found->value);
+LargeValue TakeLarge(const BlobFiles& blobs, TableFound* found) {
+  LargeValue large = LargeValue::At(blobs, found->value);
   found->pin.Release();
-  return read;
+  return large;
 }
 
-void TakeValue(TableFound* found, std::optional<std::string>* value) {
+// What is given to users as theirs is not charged.
+absl::Status TakeValue(TableFound* found, MemoryBudget*, std::optional<std::string>* value) {
   if (found != nullptr && found->kind == OperationKind::kPut) value->emplace(found->value);
+  return absl::OkStatus();
 }
 
-void TakeValue(TableFound* found, PinnedValue* value) {
-  if (found == nullptr || found->kind != OperationKind::kPut) return;
+absl::Status CopyValue(std::string_view from, MemoryBudget* memory, PinnedValue* value) {
+  MemoryCharge charge(memory);
+  if (!charge.TryResize(from.size())) return ReadersAreFull(*memory, from.size());
+  *value = PinnedValue::Copy(from, std::move(charge));
+  return absl::OkStatus();
+}
+
+absl::Status TakeValue(TableFound* found, MemoryBudget* memory, PinnedValue* value) {
+  if (found == nullptr || found->kind != OperationKind::kPut) return absl::OkStatus();
   const bool keeps = found->value.size() >= kLeastPinnedBytes && found->pin.TryHold();
-  *value = keeps ? PinnedValue::In(std::move(found->pin), found->value)
-                 : PinnedValue::Copy(found->value);
+  if (!keeps) return CopyValue(found->value, memory, value);
+  *value = PinnedValue::In(std::move(found->pin), found->value);
+  return absl::OkStatus();
 }
 
 // Keeps the version, and with it the tables.
 template <typename Value>
 Task<absl::StatusOr<Value>> ReadFromTables(std::shared_ptr<const Version>, const BlobFiles& blobs,
-                                           VersionLookup lookup) {
+                                           VersionLookup lookup, MemoryBudget* memory) {
   co_await lookup.Finish();
   if (!lookup.status().ok()) co_return lookup.status();
-  if (IsBlob(lookup.found())) {
-    Task<absl::StatusOr<std::string>> read = ReadBlob(blobs, lookup.found());
-    co_return co_await TakeBlob<Value>(std::move(read));
-  }
   Value value;
-  TakeValue(lookup.found(), &value);
+  if (IsBlob(lookup.found())) {
+    Task<absl::StatusOr<Value>> read = ReadLarge(TakeLarge(blobs, lookup.found()), memory, &value);
+    co_return co_await std::move(read);
+  }
+  if (absl::Status taken = TakeValue(lookup.found(), memory, &value); !taken.ok()) co_return taken;
   co_return value;
 }
 
@@ -97,17 +127,18 @@ template <typename Value>
 absl::Status FindInTables(const ReadViewSource& source, std::string_view key, Sequence at,
                           Value* value, Task<absl::StatusOr<Value>>* rest) {
   const std::shared_ptr<const Version>& version = source.read_view()->version;
+  MemoryBudget* const memory = source.reader_memory().copies;
   VersionLookup lookup(*version, key, at);
   if (!lookup.TryFinish()) {
-    *rest = ReadFromTables<Value>(version, source.blobs(), std::move(lookup));
+    *rest = ReadFromTables<Value>(version, source.blobs(), std::move(lookup), memory);
     return absl::OkStatus();
   }
-  if (lookup.status().ok() && IsBlob(lookup.found())) {
-    *rest = TakeBlob<Value>(ReadBlob(source.blobs(), lookup.found()));
+  if (!lookup.status().ok()) return lookup.status();
+  if (IsBlob(lookup.found())) {
+    *rest = ReadLarge(TakeLarge(source.blobs(), lookup.found()), memory, value);
     return absl::OkStatus();
   }
-  TakeValue(lookup.found(), value);
-  return lookup.status();
+  return TakeValue(lookup.found(), memory, value);
 }
 
 }  // namespace
@@ -124,7 +155,7 @@ Task<absl::StatusOr<std::optional<std::string>>> StoreReader::Get(
   if (const std::optional<Memtable::Found> change = FindInMemory(now, key, at).change) {
     if (change->kind == OperationKind::kPut) value.emplace(change->value);
     if (change->kind != OperationKind::kPutBlob) co_return value;
-    rest = TakeBlob<std::optional<std::string>>(source_.blobs().Read(change->value));
+    rest = ReadLarge(LargeValue::At(source_.blobs(), change->value), nullptr, &value);
   } else {
     status = FindInTables(source_, key, at, &value, &rest);
   }
@@ -140,23 +171,44 @@ Task<absl::StatusOr<PinnedValue>> StoreReader::GetPinned(std::string_view key,
   const Sequence at = MomentOf(snapshot);
   const ReadView& now = *source_.read_view();
   const FoundInMemory memory = FindInMemory(now, key, at);
+  PinnedValue value;
   Task<absl::StatusOr<PinnedValue>> rest;
   if (memory.change.has_value()) {
     if (memory.change->kind == OperationKind::kPutBlob) {
-      rest = TakeBlob<PinnedValue>(source_.blobs().Read(memory.change->value));
+      rest = ReadLarge(LargeValue::At(source_.blobs(), memory.change->value),
+                       source_.reader_memory().copies, &value);
       co_return co_await std::move(rest);
     }
     if (memory.change->kind != OperationKind::kPut) co_return PinnedValue();
     const std::string_view there = memory.change->value;
-    if (there.size() < kLeastPinnedBytes) co_return PinnedValue::Copy(there);
-    if (memory.frozen != nullptr) co_return PinnedValue::In(*memory.frozen, there);
-    co_return PinnedValue::In(std::shared_ptr<const Memtable>(now.memtable), there);
+    const std::shared_ptr<const Memtable> place =
+        memory.frozen != nullptr ? *memory.frozen : now.memtable;
+    if (there.size() >= kLeastPinnedBytes) {
+      if (std::shared_ptr<const Memtable> kept = Keep(place)) {
+        co_return PinnedValue::In(std::move(kept), there);
+      }
+    }
+    PinnedValue copy;
+    absl::Status copied = CopyValue(there, source_.reader_memory().copies, &copy);
+    if (!copied.ok()) co_return copied;
+    co_return copy;
   }
-  PinnedValue value;
   const absl::Status status = FindInTables(source_, key, at, &value, &rest);
   if (rest.valid()) co_return co_await std::move(rest);
   if (!status.ok()) co_return status;
   co_return value;
+}
+
+// Of what values are kept in there is one at a time, which may be a memtable of long ago: else
+// somebody with a value of each would keep all that was ever written.
+std::shared_ptr<const Memtable> StoreReader::Keep(const std::shared_ptr<const Memtable>& memtable) {
+  std::shared_ptr<const Memtable> kept = kept_.lock();
+  if (kept != nullptr) return kept.get() == memtable.get() ? kept : nullptr;
+  // Of its own: it ends with the last value, and not with the memtable.
+  kept = std::shared_ptr<const Memtable>(
+      memtable.get(), [own = memtable](const Memtable*) mutable { own.reset(); });
+  kept_ = kept;
+  return kept;
 }
 
 // The keys of a MultiGet, and how far it has come with them.
@@ -164,10 +216,13 @@ class StoreReader::ManyKeys {
  public:
   using Values = std::vector<std::optional<std::string>>;
 
-  ManyKeys(const ReadViewSource& source, const std::vector<std::string_view>& keys, Sequence at)
+  // `charge` holds BytesFor(keys.size()).
+  ManyKeys(const ReadViewSource& source, const std::vector<std::string_view>& keys, Sequence at,
+           MemoryCharge charge)
       : blobs_(source.blobs()),
         view_(source.read_view()),
         at_(at),
+        charge_(std::move(charge)),
         values_(keys.size()),
         searches_(std::min(kTogether, keys.size())) {
     lookups_.reserve(keys.size());
@@ -177,6 +232,10 @@ class StoreReader::ManyKeys {
       if (IsCanary("store-frozen-not-read")) break;
       frozen->GetMany(lookups_, at_);
     }
+  }
+
+  static size_t BytesFor(size_t keys) {
+    return keys * (sizeof(Memtable::Lookup) + sizeof(std::optional<std::string>));
   }
 
   // A key that is looked for in tables.
@@ -216,13 +275,31 @@ class StoreReader::ManyKeys {
   }
 
   void End(Search& search) {
-    const absl::Status& status = search.lookup.status();
-    if (!status.ok()) {
-      Fail(search.key, status);
-    } else if (IsBlob(search.lookup.found())) {
-      large_.push_back({search.key, ReadBlob(blobs_, search.lookup.found())});
+    TableFound* const found = search.lookup.found();
+    if (!search.lookup.status().ok()) {
+      Fail(search.key, search.lookup.status());
+    } else if (IsBlob(found)) {
+      large_.push_back({search.key, ioengine::TakeLarge(blobs_, found)});
+    } else if (found != nullptr && found->kind == OperationKind::kPut) {
+      Take(search.key, found->value);
+    }
+  }
+
+  // A value that is in a file of its own.
+  struct Large {
+    size_t key;
+    LargeValue value;
+  };
+  // Those that were found, and are to be read; of all keys, once no search is left.
+  std::vector<Large> TakeLarge() { return std::exchange(large_, {}); }
+
+  static Task<> ReadLarge(ManyKeys* keys, Large large, Semaphore::Units) {
+    if (!keys->Reserve(large.key, large.value.bytes)) co_return;
+    absl::StatusOr<std::string> value = co_await std::move(large.value.read);
+    if (value.ok()) {
+      keys->values_[large.key] = *std::move(value);
     } else {
-      TakeValue(search.lookup.found(), &values_[search.key]);
+      keys->Fail(large.key, value.status());
     }
   }
 
@@ -230,23 +307,6 @@ class StoreReader::ManyKeys {
   static Task<> Read(ManyKeys* keys, Search search, Semaphore::Units) {
     co_await search.lookup.Finish();
     keys->End(search);
-  }
-
-  // A value that is in a file of its own.
-  struct Large {
-    size_t key;
-    Task<absl::StatusOr<std::string>> read;
-  };
-  // Those that were found, and are to be read; of all keys, once no search is left.
-  std::vector<Large> TakeLarge() { return std::exchange(large_, {}); }
-
-  static Task<> ReadLarge(ManyKeys* keys, Large large, Semaphore::Units) {
-    absl::StatusOr<std::string> value = co_await std::move(large.read);
-    if (value.ok()) {
-      keys->values_[large.key] = *std::move(value);
-    } else {
-      keys->Fail(large.key, value.status());
-    }
   }
 
   // Keys are begun with in their order, so all before the one that failed were.
@@ -259,12 +319,6 @@ class StoreReader::ManyKeys {
   static constexpr size_t kTogether = 8;
   static constexpr size_t kKeysInTurn = 64;
 
-  void Fail(size_t key, const absl::Status& status) {
-    if (!failure_.ok() && key > failed_key_) return;
-    failure_ = status;
-    failed_key_ = key;
-  }
-
   // The next key that is not in memory, if it comes within `left` keys.
   bool BeginNext(std::optional<Search>& search, size_t& left) {
     for (; left > 0 && !begun_all(); --left) {
@@ -274,19 +328,35 @@ class StoreReader::ManyKeys {
         search.emplace(Search{key, VersionLookup(*view_->version, in_memory.key, at_), {}});
         return true;
       }
-      if (in_memory.found->kind == OperationKind::kPut) {
-        values_[key].emplace(in_memory.found->value);
-      } else if (in_memory.found->kind == OperationKind::kPutBlob) {
-        large_.push_back({key, blobs_.Read(in_memory.found->value)});
+      if (in_memory.found->kind == OperationKind::kPut) Take(key, in_memory.found->value);
+      if (in_memory.found->kind == OperationKind::kPutBlob) {
+        large_.push_back({key, LargeValue::At(blobs_, in_memory.found->value)});
       }
     }
     return false;
+  }
+
+  void Take(size_t key, std::string_view value) {
+    if (Reserve(key, value.size())) values_[key].emplace(value);
+  }
+
+  bool Reserve(size_t key, size_t bytes) {
+    if (charge_.TryResize(charge_.bytes() + bytes)) return true;
+    Fail(key, ReadersAreFull(*charge_.budget(), bytes));
+    return false;
+  }
+
+  void Fail(size_t key, const absl::Status& status) {
+    if (!failure_.ok() && key > failed_key_) return;
+    failure_ = status;
+    failed_key_ = key;
   }
 
   const BlobFiles& blobs_;
   const std::shared_ptr<const ReadView> view_;
   const Sequence at_;
   std::vector<Large> large_;
+  MemoryCharge charge_;  // with the values, as long as they are not the caller's
   std::vector<Memtable::Lookup> lookups_;
   Values values_;
   std::vector<std::optional<Search>> searches_;
@@ -299,8 +369,11 @@ Task<absl::StatusOr<std::vector<std::optional<std::string>>>> StoreReader::Multi
     std::vector<std::string_view> keys, std::optional<Snapshot> snapshot) {
   if (absl::Status status = source_.MayRead(); !status.ok()) co_return status;
   reads_ += keys.size();
+  MemoryCharge charge(source_.reader_memory().copies);
+  const size_t bytes = ManyKeys::BytesFor(keys.size());
+  if (!charge.TryResize(bytes)) co_return ReadersAreFull(*charge.budget(), bytes);
   // What is visible in memory now, and else what was in tables before: all of this moment.
-  ManyKeys all(source_, keys, MomentOf(snapshot));
+  ManyKeys all(source_, keys, MomentOf(snapshot), std::move(charge));
   Semaphore reads(kMostReads);
   TaskScope readers(*Executor::Current());
   while (!all.begun_all()) {

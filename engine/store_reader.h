@@ -4,12 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/read_view.h"
 #include "ioengine/engine/pinned_value.h"
 #include "ioengine/engine/snapshot.h"
@@ -45,8 +47,12 @@ class StoreReader {
  private:
   class ManyKeys;
 
+  // For a value in it; null where it is to be copied.
+  std::shared_ptr<const Memtable> Keep(const std::shared_ptr<const Memtable>& memtable);
+
   const ReadViewSource& source_;
   uint64_t reads_ = 0;
+  std::weak_ptr<const Memtable> kept_;
 };
 
 }  // namespace ioengine

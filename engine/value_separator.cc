@@ -16,12 +16,19 @@ void SeparatedBatch::KeepIn(Memtable& memtable) const {
   }
 }
 
-Task<absl::StatusOr<SeparatedBatch>> Separate(BlobWriter& writer, const WriteBatch& batch,
-                                              size_t least_bytes) {
-  SeparatedBatch separated;
+std::vector<Operation> OperationsOf(const WriteBatch& batch) {
+  std::vector<Operation> operations;
   OperationReader reader(AsBytes(batch.operations()), batch.count());
   Operation operation;
-  while (reader.Next(&operation)) {
+  while (reader.Next(&operation)) operations.push_back(operation);
+  IOENGINE_CHECK(reader.good(), "a WriteBatch does not read as it was written");
+  return operations;
+}
+
+Task<absl::StatusOr<SeparatedBatch>> Separate(BlobWriter& writer, std::vector<Operation> operations,
+                                              size_t least_bytes) {
+  SeparatedBatch separated;
+  for (const Operation& operation : operations) {
     if (operation.kind != OperationKind::kPut || operation.value.size() < least_bytes) {
       AppendOperation(separated.operations, operation);
       continue;
@@ -30,9 +37,9 @@ Task<absl::StatusOr<SeparatedBatch>> Separate(BlobWriter& writer, const WriteBat
     if (!placed.ok()) co_return placed.status();
     const std::string pointer = EncodeBlobPointer(placed->pointer);
     AppendOperation(separated.operations, {OperationKind::kPutBlob, operation.key, pointer});
+    separated.value_bytes += operation.value.size();
     separated.blobs.push_back(*std::move(placed));
   }
-  IOENGINE_CHECK(reader.good(), "a WriteBatch does not read as it was written");
   for (const PlacedBlob& blob : separated.blobs) {
     if (IsCanary("blob-frame-before-durable")) break;
     absl::Status durable = co_await writer.MakeDurable(blob);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -30,6 +31,29 @@ class WriteBatch {
   // Also of a key that is not there.
   void Delete(std::string_view key) { Add({.kind = OperationKind::kDelete, .key = key}); }
 
+  // Either.
+  void Add(const Operation& operation) {
+    if (absl::Status checked = Check(operation); !checked.ok()) {
+      status_ = std::move(checked);
+      return;
+    }
+    AppendOperation(operations_, operation);
+    ++count_;
+    largest_value_bytes_ = std::max(largest_value_bytes_, operation.value.size());
+  }
+  // What Add says of it.
+  static absl::Status Check(const Operation& operation) {
+    if (operation.key.size() > kMaxKeyBytes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a key of ", operation.key.size(), " bytes; at most ", kMaxKeyBytes));
+    }
+    if (operation.value.size() > UINT32_MAX) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a value of ", operation.value.size(), " bytes; at most ", UINT32_MAX));
+    }
+    return absl::OkStatus();
+  }
+
   void Clear() {
     operations_.clear();
     count_ = 0;
@@ -45,20 +69,6 @@ class WriteBatch {
   std::string_view operations() const { return operations_; }
 
  private:
-  void Add(const Operation& operation) {
-    if (operation.key.size() > kMaxKeyBytes) {
-      status_ = absl::InvalidArgumentError(
-          absl::StrCat("a key of ", operation.key.size(), " bytes; at most ", kMaxKeyBytes));
-    } else if (operation.value.size() > UINT32_MAX) {
-      status_ = absl::InvalidArgumentError(
-          absl::StrCat("a value of ", operation.value.size(), " bytes; at most ", UINT32_MAX));
-    } else {
-      AppendOperation(operations_, operation);
-      ++count_;
-      largest_value_bytes_ = std::max(largest_value_bytes_, operation.value.size());
-    }
-  }
-
   std::string operations_;
   uint32_t count_ = 0;
   size_t largest_value_bytes_ = 0;

@@ -21,6 +21,12 @@ void AppendOperation(std::string& to, const Operation& operation) {
   to += operation.value;
 }
 
+size_t OperationBytes(const Operation& operation) {
+  const size_t key_bytes = 1 + VarintBytes(operation.key.size()) + operation.key.size();
+  if (operation.kind != OperationKind::kPut) return key_bytes;
+  return key_bytes + VarintBytes(operation.value.size()) + operation.value.size();
+}
+
 bool OperationReader::Next(Operation* operation) {
   if (read_ == count_ || !decoder_.ok()) return false;
   const uint8_t kind = decoder_.Fixed<uint8_t>();

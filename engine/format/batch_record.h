@@ -28,6 +28,8 @@ inline constexpr size_t kBatchHeadBytes = 20;
 
 std::array<std::byte, kBatchHeadBytes> EncodeBatchHead(Sequence sequence, uint32_t count);
 void AppendOperation(std::string& to, const Operation& operation);
+// What that appends.
+size_t OperationBytes(const Operation& operation);
 
 // Reads operations, which may be anything.
 //

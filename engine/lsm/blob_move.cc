@@ -14,6 +14,7 @@
 #include "ioengine/engine/table/table_iterator.h"
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/executor.h"
+#include "ioengine/sched/memory_charge.h"
 #include "ioengine/sched/task_scope.h"
 #include "ioengine/sched/yield.h"
 
@@ -71,7 +72,7 @@ class BlobMove {
 
 Task<absl::Status> BlobMove::Run() {
   auto builder = co_await TableBuilder::Create(io_, files_, TableFileName(job_.new_table),
-                                               job_.new_table, job_.options);
+                                               job_.new_table, job_.options, job_.memory);
   if (!builder.ok()) co_return builder.status();
   builder_ = *std::move(builder);
   absl::Status status = co_await MoveAll();
@@ -88,6 +89,7 @@ Task<absl::Status> BlobMove::Run() {
 Task<absl::Status> BlobMove::MoveAll() {
   TableIteratorOptions options;
   options.read_ahead = job_.read_ahead;
+  options.copies = {.memory = job_.memory, .may_exceed = true};
   TableIterator at(*job_.table->reader(), std::move(options));
   absl::Status status = co_await at.SeekToFirst();
   while (status.ok() && at.Valid()) {
@@ -122,6 +124,8 @@ Task<> BlobMove::Read(const BlobFiles* blobs, Record* record) {
 }
 
 Task<absl::Status> BlobMove::WriteWindow() {
+  // Values as they are read, and of their pieces what is on its way.
+  const MemoryCharge charge(job_.memory, window_bytes_ + window_.size() * sizeof(Record));
   {
     TaskScope reads(*Executor::Current());
     for (Record& record : window_) {

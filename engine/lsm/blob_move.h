@@ -20,6 +20,7 @@
 #include "ioengine/engine/table/table_builder.h"
 #include "ioengine/io/file_system.h"
 #include "ioengine/io/shard_io.h"
+#include "ioengine/sched/memory_budget.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
@@ -36,6 +37,8 @@ struct BlobMoveJob {
   const bool* stop = nullptr;
   // Told of values that were moved, now and then. May be empty.
   std::function<void(uint64_t bytes)> on_progress;
+  // What its memory is charged to, and may exceed where a value is very large; null: nothing.
+  MemoryBudget* memory = nullptr;
   TableOptions options;
   ReadAheadOptions read_ahead;
 };

@@ -38,7 +38,8 @@ std::span<EntrySorter::Item> NewItems(Arena& arena, size_t count) {
 
 }  // namespace
 
-MemtableLoader::MemtableLoader(Memtable& memtable) : memtable_(memtable) {
+MemtableLoader::MemtableLoader(Memtable& memtable, MemoryBudget* memory)
+    : memtable_(memtable), charge_(memory) {
   IOENGINE_CHECK(memtable.tree_.version() == 0, "a memtable that is loaded has changes already");
 }
 
@@ -58,6 +59,7 @@ void MemtableLoader::Add(OperationKind kind, std::string_view key, Sequence sequ
     }
   }
   items_.push_back({KeyHead(key.substr(prefix_bytes_)), entry});
+  if (items_.size() % kPiece == 1) charge_.Resize((items_.size() + kPiece) * sizeof(Item));
 }
 
 // The front ones, with heads that are right.
@@ -75,6 +77,7 @@ void MemtableLoader::MoveItems(size_t count, Item* to) {
 
 Task<> MemtableLoader::Finish() {
   const size_t count = items_.size();
+  charge_.Resize(3 * count * sizeof(Item));
   Arena memory(kHuge, nullptr);
   const std::span<Item> items = NewItems(memory, count);
   for (size_t at = 0; at < count; at += kPiece) {
@@ -95,6 +98,7 @@ Task<> MemtableLoader::Finish() {
     builder.Append(entry);
   }
   builder.Finish();
+  charge_.Resize(0);
 }
 
 }  // namespace ioengine

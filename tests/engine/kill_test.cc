@@ -130,7 +130,7 @@ TEST_P(KillTest, LosesNothingThatWasAcknowledged) {
     const std::chrono::milliseconds after(random.Below(150));
     const Killed killed = KillAWriter(path, next, GetParam(), once_open, after);
     acknowledged.insert(acknowledged.end(), killed.acknowledged.begin(), killed.acknowledged.end());
-    auto runtime = Runtime::Start({.shard_count = 1});
+    auto runtime = Runtime::Start({.shard_count = 1, .memory_per_shard_bytes = size_t{2} << 30});
     ASSERT_TRUE(runtime.ok()) << runtime.status();
     const absl::Status status =
         (*runtime)->Submit(0, CheckStore, path, &acknowledged, &next).Wait();

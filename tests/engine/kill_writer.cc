@@ -54,7 +54,7 @@ Task<absl::Status> Serve(Shard& shard, std::string directory, uint64_t first, Du
 
 int Main(int argc, char** argv) {
   if (argc != 4) return 2;
-  auto runtime = Runtime::Start({.shard_count = 1});
+  auto runtime = Runtime::Start({.shard_count = 1, .memory_per_shard_bytes = size_t{2} << 30});
   if (!runtime.ok()) {
     std::fprintf(stderr, "%s\n", std::string(runtime.status().message()).c_str());
     return 1;

@@ -21,6 +21,8 @@ namespace {
 constexpr size_t kValuePoolBytes = size_t{1} << 20;
 // Beside the cache: for flushes, compactions, the log's frames and its replay.
 constexpr size_t kBufferBytes = size_t{96} << 20;
+// For tasks and their calls, and what is known of tables.
+constexpr size_t kTaskBytes = size_t{128} << 20;
 constexpr uint64_t kRecordsPerYield = 64;
 
 double ReadSeconds(clockid_t clock) {
@@ -80,6 +82,9 @@ absl::StatusOr<std::unique_ptr<StoreRun>> StoreRun::Start(const StoreSettings& s
   RuntimeOptions options;
   options.placement = settings.placement;
   options.buffer_pool_bytes = settings.cache_bytes + kBufferBytes;
+  // For what the store takes, and for the tasks.
+  options.memory_per_shard_bytes =
+      options.buffer_pool_bytes + run->options_.memory_bytes() + kTaskBytes;
   absl::StatusOr<std::unique_ptr<Runtime>> runtime = Runtime::Start(options);
   if (!runtime.ok()) return runtime.status();
   run->runtime_ = *std::move(runtime);

@@ -25,14 +25,21 @@ namespace {
 
 // Of a record of the log, beside key and value.
 constexpr size_t kOverheadBytes = 64;
+// Of memory, beside the store's.
+constexpr size_t kTaskBytes = size_t{64} << 20;
 // So that the store's own tasks come to write meanwhile.
 constexpr uint64_t kKeysPerYield = 64;
 
-Task<absl::Status> WriteChanges(Shard& shard, std::string target, const Changes* changes,
-                                size_t largest_bytes, uint64_t* keys) {
+// For records so large.
+StoreOptions TargetOptions(size_t largest_bytes) {
   StoreOptions options;
   options.wal.max_pending_bytes =
       std::clamp(largest_bytes + kOverheadBytes, options.wal.max_pending_bytes, kMaxWalRecordBytes);
+  return options;
+}
+
+Task<absl::Status> WriteChanges(Shard& shard, std::string target, const Changes* changes,
+                                StoreOptions options, uint64_t* keys) {
   auto store = co_await ShardStore::Open(shard, target, options);
   if (!store.ok()) co_return store.status();
   for (const auto& [key, change] : changes->newest()) {
@@ -97,10 +104,14 @@ absl::StatusOr<SalvageReport> Salvage(const std::string& directory, const std::s
   for (const auto& [key, change] : changes.newest()) {
     largest_bytes = std::max(largest_bytes, key.size() + change.value.size());
   }
-  auto runtime = Runtime::Start({.shard_count = 1});
+  const StoreOptions options = TargetOptions(largest_bytes);
+  RuntimeOptions runtime_options;
+  runtime_options.memory_per_shard_bytes =
+      runtime_options.buffer_pool_bytes + options.memory_bytes() + kTaskBytes;
+  auto runtime = Runtime::Start(runtime_options);
   if (!runtime.ok()) return runtime.status();
   const absl::Status written =
-      (*runtime)->Submit(0, WriteChanges, target, &changes, largest_bytes, &report.keys).Wait();
+      (*runtime)->Submit(0, WriteChanges, target, &changes, options, &report.keys).Wait();
   if (!written.ok()) return written;
   return report;
 }
