@@ -155,6 +155,7 @@ Task<> StoreCompactor::Run(Part part) {
     }
     MemoryCharge extra(&store_.memory_.shard);
     if (!HasMemoryFor(*job, &extra)) {
+      job.reset();  // the tables may go meanwhile
       co_await ended_.Wait();
       continue;
     }
