@@ -13,8 +13,8 @@
 namespace ioengine {
 namespace {
 
-// Of a record, of which a compaction has that of each run in memory. Larger ones take more, which
-// is not set aside.
+// Of the record of each run that a compaction has in memory. Where there are many larger ones it
+// takes more, which is not set aside.
 constexpr size_t kMostSetAside = size_t{4} << 20;
 
 }  // namespace
@@ -69,7 +69,7 @@ size_t StoreOptions::job_bytes() const {
   const size_t record = std::min(wal.max_pending_bytes, kMostSetAside);
   // The block that a builder makes: as it gathers, where a string may have twice what it needs, and
   // encoded.
-  const size_t block = 3 * record;
+  const size_t block = 3 * wal.max_pending_bytes;
   // The hashes of its keys, each of which has at least 48 bytes in a memtable, and its index.
   const size_t flush = memtable_bytes / 4 + block;
   const size_t runs = 2 * compaction.max_runs + 1;  // as of buffers
