@@ -60,6 +60,10 @@ int RunSalvage(const std::string& directory, const std::string& target) {
                    report->tables, " tables and ", report->records, " in ", report->frames,
                    " frames of logs; ", report->missing_frames,
                    " frames are missing, and parts of ", report->cut_records, " records\n");
+  if (report->blob_values > 0 || report->lost_blob_values > 0) {
+    absl::StrAppend(&text, report->blob_values, " values are from blob files, and ",
+                    report->lost_blob_values, " are lost there\n");
+  }
   for (const std::string& lost : report->lost) absl::StrAppend(&text, "lost: ", lost, "\n");
   std::fputs(text.c_str(), stdout);
   return 0;

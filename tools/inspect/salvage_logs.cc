@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <span>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -117,10 +118,11 @@ class StreamSalvage {
 
   void TakeRecord(Changes& changes, SalvageReport& report) const {
     auto [sequence, operations] = DecodeBatchRecord(part_);
+    // Of two on one key the later one counts.
+    std::map<std::string_view, Operation> last;
     Operation operation;
-    while (operations.Next(&operation)) {
-      changes.Add(operation.kind, operation.key, sequence, operation.value);
-    }
+    while (operations.Next(&operation)) last[operation.key] = operation;
+    for (const auto& [key, change] : last) changes.Add(change.kind, key, sequence, change.value);
     ++report.records;
   }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,26 +19,34 @@
 
 namespace ioengine::inspect {
 
-// The newest change of each key.
+// The newest change of each key; and where the values of some newest ones are in blob files, those
+// that count if these are lost.
 class Changes {
  public:
   struct Change {
     OperationKind kind = OperationKind::kPut;
     Sequence sequence;
-    std::string value;
+    std::string value;  // of a blob the pointer
   };
+  // From new to old. All but the last are blobs.
+  using OfKey = std::vector<Change>;
 
-  // Of two with one sequence the later one counts, as in a batch.
+  // Two of one sequence have the same value, in two places.
   void Add(OperationKind kind, std::string_view key, Sequence sequence, std::string_view value) {
-    const auto [at, is_new] = newest_.try_emplace(std::string(key));
-    if (!is_new && sequence < at->second.sequence) return;
-    at->second = {kind, sequence, std::string(value)};
+    OfKey& changes = keys_[std::string(key)];
+    auto at = changes.begin();
+    while (at != changes.end() && sequence < at->sequence) {
+      if (at->kind != OperationKind::kPutBlob) return;
+      ++at;
+    }
+    at = changes.insert(at, {kind, sequence, std::string(value)});
+    if (kind != OperationKind::kPutBlob) changes.erase(at + 1, changes.end());
   }
 
-  const std::map<std::string, Change>& newest() const { return newest_; }
+  const std::map<std::string, OfKey>& keys() const { return keys_; }
 
  private:
-  std::map<std::string, Change> newest_;
+  std::map<std::string, OfKey> keys_;
 };
 
 // What is known of a database.
