@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/wal/wal_stream.h"
+#include "ioengine/tools/inspect/blob_check.h"
 #include "ioengine/tools/inspect/files.h"
 #include "ioengine/tools/inspect/report.h"
 #include "ioengine/tools/inspect/root.h"
@@ -25,6 +26,7 @@ struct Files {
   std::map<uint64_t, Segments> logs;  // by stream
   std::map<uint64_t, Segments> manifests;
   std::set<Uuid> tables;
+  std::map<Uuid, uint64_t> blobs;  // their sizes
 };
 
 absl::StatusOr<Files> ListFiles(const std::string& directory) {
@@ -36,6 +38,8 @@ absl::StatusOr<Files> ListFiles(const std::string& directory) {
     const std::string name = entry.path().filename().string();
     const std::optional<Uuid> table = ParseTableFileName(name);
     if (table.has_value()) files.tables.insert(*table);
+    const std::optional<Uuid> blobs = ParseBlobFileName(name);
+    if (blobs.has_value()) files.blobs[*blobs] = entry.file_size(ignored);
     const std::optional<WalSegmentId> id = ParseWalSegmentName(name);
     // Streams are numbered from 1.
     if (!id.has_value() || id->stream == 0) continue;
@@ -53,7 +57,8 @@ absl::StatusOr<Files> ListFiles(const std::string& directory) {
 
 class DatabaseInspection {
  public:
-  DatabaseInspection(const std::string& directory, Files files) : files_(std::move(files)) {
+  DatabaseInspection(const std::string& directory, Files files)
+      : files_(std::move(files)), blobs_(directory, files_.blobs) {
     report_.directory = directory;
   }
 
@@ -64,6 +69,8 @@ class DatabaseInspection {
     for (const RootStream& stream : report_.root->streams) ReadLog(stream);
     if (absl::Status read = ReadTables(); !read.ok()) return read;
     CheckRuns();
+    absl::Status checked = blobs_.Finish(report_.root->database, report_);
+    if (!checked.ok()) return checked;
     FindOrphans();
     return std::move(report_);
   }
@@ -74,7 +81,7 @@ class DatabaseInspection {
   // Why there is no database to look at, if that is so.
   absl::Status ReadRoot() {
     const bool has_segments = !files_.logs.empty() || !files_.manifests.empty();
-    const bool has_files = has_segments || !files_.tables.empty();
+    const bool has_files = has_segments || !files_.tables.empty() || !files_.blobs.empty();
     absl::StatusOr<std::vector<SlotReport>> slots = InspectRoot(report_.directory + "/ROOT");
     if (absl::IsNotFound(slots.status()) && has_files) {
       AddProblem(absl::StrCat("ROOT is missing, and there are ",
@@ -112,8 +119,7 @@ class DatabaseInspection {
   // What tables contain of it is not needed; where the manifest is damaged, nobody knows what that
   // is, and nothing that is missing is a problem of its own.
   void ReadLog(const RootStream& root) {
-    WalStart start;
-    uint64_t contained_record = 0;
+    ContainedLog contained;
     if (report_.manifest.has_value()) {
       const ManifestState& state = report_.manifest->state;
       if (state.finished.count(root.stream) > 0) {
@@ -123,27 +129,25 @@ class DatabaseInspection {
         report_.streams.push_back(std::move(finished));
         return;
       }
-      const auto contained = state.logs.find(root.stream);
-      if (contained != state.logs.end()) {
-        const ContainedLog& log = contained->second;
-        contained_record = log.record;
-        start = {log.segment, log.frame, log.previous_hash, log.first_record};
-      }
+      const auto named = state.logs.find(root.stream);
+      if (named != state.logs.end()) contained = named->second;
     }
     const WalStream stream = {report_.root->database, root.incarnation, root.stream,
                               root.root_epoch};
     const bool is_known = !report_.manifest.has_value() || report_.manifest->is_whole;
     std::vector<std::string> ignored;
-    report_.streams.push_back(InspectStream(
-        stream, root, start, files_.logs[root.stream],
-        [](const SegmentReport&, const FrameReport&) {}, is_known ? report_.problems : ignored));
-    report_.streams.back().contained_record = contained_record;
+    // Neither are the values that it points to, of which some may have gone since.
+    BlobCheck nobody(report_.directory, {});
+    report_.streams.push_back(InspectLog(report_.directory, stream, root, contained,
+                                         files_.logs[root.stream], is_known ? blobs_ : nobody,
+                                         is_known ? report_.problems : ignored));
     needed_logs_.insert(root.stream);
   }
 
   absl::Status ReadTables() {
     if (!report_.manifest.has_value()) return absl::OkStatus();
     for (const auto& [uuid, record] : report_.manifest->state.tables) {
+      blobs_.AddRecord(record);
       const std::string name = TableFileName(uuid);
       absl::StatusOr<TableScan> scan = InspectTable(report_.directory + "/" + name);
       if (absl::IsNotFound(scan.status())) {
@@ -155,6 +159,7 @@ class DatabaseInspection {
       }
       if (!scan.ok()) return scan.status();
       report_.tables.push_back(CheckTable(*scan, record));
+      blobs_.CheckTable(*scan, report_.tables.back());
       for (const TableDamage& damage : report_.tables.back().damage) {
         AddProblem(absl::StrCat(name, ", offset ", damage.offset_bytes, ": ", damage.problem,
                                 "; lost with it: ", damage.lost.empty() ? "no keys" : damage.lost));
@@ -231,9 +236,13 @@ class DatabaseInspection {
       if (report_.manifest.has_value() && report_.manifest->state.tables.count(uuid) > 0) continue;
       AddOrphan(TableFileName(uuid));
     }
+    for (const BlobFileReport& file : report_.blobs) {
+      if (!file.is_needed) AddOrphan(BlobFileName(file.file));
+    }
   }
 
   Files files_;
+  BlobCheck blobs_;
   std::set<uint64_t> needed_logs_;
   DatabaseReport report_;
 };

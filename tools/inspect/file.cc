@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/engine/format/blob_format.h"
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/table/block_format.h"
 #include "ioengine/engine/wal/wal_stream.h"
+#include "ioengine/tools/inspect/blob_scan.h"
 #include "ioengine/tools/inspect/report.h"
 #include "ioengine/tools/inspect/table_scan.h"
 
@@ -32,8 +34,12 @@ bool HasBlock(const TableScan& scan) {
 
 }  // namespace
 
-absl::StatusOr<std::variant<std::vector<SlotReport>, SegmentReport, TableScan>> InspectFile(
-    const std::string& path) {
+absl::StatusOr<std::variant<std::vector<SlotReport>, SegmentReport, TableScan, BlobScan>>
+InspectFile(const std::string& path) {
+  const absl::StatusOr<bool> begins_as_blobs = BeginsAsBlobFile(path);
+  if (!begins_as_blobs.ok()) return begins_as_blobs.status();
+  // Where its magic is no other file has anything that is chosen by whoever writes values.
+  if (*begins_as_blobs) return InspectBlobs(path);
   absl::StatusOr<SegmentReport> segment = InspectSegment(path);
   if (!segment.ok()) return segment.status();
   absl::StatusOr<std::vector<SlotReport>> slots = InspectRoot(path);
@@ -50,9 +56,10 @@ absl::StatusOr<std::variant<std::vector<SlotReport>, SegmentReport, TableScan>> 
   if (name == "ROOT") return *std::move(slots);
   if (ParseWalSegmentName(name).has_value()) return *std::move(segment);
   if (ParseTableFileName(name).has_value()) return *std::move(table);
+  if (ParseBlobFileName(name).has_value()) return InspectBlobs(path);
   return absl::InvalidArgumentError(
       absl::StrCat(path, " has neither a slot of ROOT, nor a frame of a log or a manifest, nor a ",
-                   "block of a table, nor a name of those"));
+                   "block of a table, nor a blob file's header, nor a name of those"));
 }
 
 }  // namespace ioengine::inspect

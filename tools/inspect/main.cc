@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "ioengine/tools/benchmark/flags.h"
+#include "ioengine/tools/inspect/blob_scan.h"
 #include "ioengine/tools/inspect/print.h"
 #include "ioengine/tools/inspect/report.h"
 #include "ioengine/tools/inspect/salvage.h"
@@ -18,8 +19,9 @@ namespace ioengine::inspect {
 namespace {
 
 constexpr char kHelp[] =
-    "usage: ioengine-inspect dump FILE       what ROOT, a segment of a log or a manifest, or a\n"
-    "                                         table holds; of a table with --records those too\n"
+    "usage: ioengine-inspect dump FILE       what ROOT, a segment of a log or a manifest, a\n"
+    "                                         table or a blob file holds; of a table with\n"
+    "                                         --records those too\n"
     "       ioengine-inspect stats DIRECTORY  what a database consists of, in numbers\n"
     "       ioengine-inspect verify DIRECTORY whether its files hold together; status 1 if not\n"
     "       ioengine-inspect salvage DIRECTORY NEW_DIRECTORY\n"
@@ -27,7 +29,7 @@ constexpr char kHelp[] =
     "Reads and changes nothing there, and prints no values, and of keys the begins of those that\n"
     "bound something. Look at a database that is not open: of one that is, half a change may be\n"
     "seen.\n"
-    "Exit status: 0; 1, verify has found damage, with which it does not open or tables cannot be\n"
+    "Exit status: 0; 1, verify has found damage, with which it does not open or not all can be\n"
     "read; 2, it could not be done: there is no such file or database, it cannot be read, or the "
     "command is wrong.\n\n";
 
@@ -44,6 +46,9 @@ absl::StatusOr<std::string> Dump(const std::string& path, bool json, bool with_r
   if (!file.ok()) return file.status();
   if (const auto* const table = std::get_if<TableScan>(&*file)) {
     return json ? DumpJson(*table, with_records) : DumpText(*table, with_records);
+  }
+  if (const auto* const blobs = std::get_if<BlobScan>(&*file)) {
+    return json ? DumpJson(*blobs) : DumpText(*blobs);
   }
   if (const auto* const segment = std::get_if<SegmentReport>(&*file)) {
     return json ? DumpJson(*segment) : DumpText(*segment);

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/wal/record_assembler.h"
-#include "ioengine/tools/inspect/files.h"
+#include "ioengine/tools/inspect/frame_bodies.h"
 #include "ioengine/tools/inspect/stream.h"
 
 namespace ioengine::inspect {
@@ -32,32 +32,6 @@ class Edits final : public WalVisitor {
 
  private:
   ManifestState& state_;
-};
-
-// Takes the bodies of frames, which a report has not, from their files.
-class FrameBodies {
- public:
-  explicit FrameBodies(std::string directory) : directory_(std::move(directory)) {}
-
-  absl::StatusOr<std::span<const std::byte>> Of(const SegmentReport& segment,
-                                                const FrameReport& frame) {
-    if (segment.name != name_) {
-      absl::StatusOr<std::vector<std::byte>> file = ReadFile(directory_ + "/" + segment.name);
-      if (!file.ok()) return file.status();
-      file_ = *std::move(file);
-      name_ = segment.name;
-    }
-    const uint64_t begin = frame.offset_bytes + sizeof(WalFrameHeader);
-    if (file_.size() < begin + frame.header.body_bytes) {
-      return absl::UnavailableError(segment.name + " has changed while it was read");
-    }
-    return std::span<const std::byte>(file_).subspan(begin, frame.header.body_bytes);
-  }
-
- private:
-  const std::string directory_;
-  std::string name_;
-  std::vector<std::byte> file_;
 };
 
 }  // namespace

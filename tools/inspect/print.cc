@@ -150,6 +150,9 @@ std::string DumpText(const SegmentReport& segment) {
       absl::StrAppend(&text, "  record ", record.number, ": ", record.bytes, " bytes, sequence ",
                       record.epoch, ".", record.counter, ", ", record.puts, " puts, ",
                       record.deletes, " deletes\n");
+      for (const BlobPointer& blob : record.blobs) {
+        absl::StrAppend(&text, "    put ", PointerText(blob), "\n");
+      }
     }
   }
   return text;
@@ -167,12 +170,15 @@ std::string DumpJson(const SegmentReport& segment) {
              {"edit", record.edit.has_value() ? EditJson(*record.edit) : OrderedJson(nullptr)}});
         continue;
       }
+      OrderedJson blobs = OrderedJson::array();
+      for (const BlobPointer& blob : record.blobs) blobs.push_back(PointerJson(blob));
       records.push_back({{"record", record.number},
                          {"bytes", record.bytes},
                          {"epoch", record.epoch},
                          {"counter", record.counter},
                          {"puts", record.puts},
-                         {"deletes", record.deletes}});
+                         {"deletes", record.deletes},
+                         {"blobs", blobs}});
     }
     const WalFrameHeader& header = frame.header;
     frames.push_back({{"offset_bytes", frame.offset_bytes},
@@ -231,6 +237,7 @@ std::string StatsText(const DatabaseReport& report) {
                     " blocks of data, ", table.record.identity.records, " records, ",
                     table.record.deletes, " deletes\n");
   }
+  absl::StrAppend(&text, BlobsText(report));
   if (!report.orphans.empty()) {
     absl::StrAppend(&text, report.orphans.size(), " files that nobody needs\n");
   }
@@ -262,6 +269,7 @@ std::string Json(const DatabaseReport& report) {
       {"manifest",
        report.manifest.has_value() ? ManifestJson(*report.manifest) : OrderedJson(nullptr)},
       {"tables", tables},
+      {"blobs", BlobsJson(report)},
       {"orphans", report.orphans},
       {"problems", report.problems},
       {"warnings", report.warnings}};

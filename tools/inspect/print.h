@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ioengine/tools/inspect/blob_scan.h"
 #include "ioengine/tools/inspect/report.h"
 #include "ioengine/tools/inspect/table_scan.h"
 
@@ -18,6 +19,8 @@ std::string DumpJson(const SegmentReport& segment);
 // Of a table keys tell what is where; `with_records`: all that are in good blocks.
 std::string DumpText(const TableScan& scan, bool with_records);
 std::string DumpJson(const TableScan& scan, bool with_records);
+std::string DumpText(const BlobScan& scan);
+std::string DumpJson(const BlobScan& scan);
 
 // What a database consists of, in numbers.
 std::string StatsText(const DatabaseReport& report);

@@ -6,6 +6,12 @@
 namespace ioengine::inspect {
 
 OrderedJson TableJson(const TableRecord& table) {
+  OrderedJson blobs = OrderedJson::array();
+  for (const BlobReference& blob : table.blobs) {
+    blobs.push_back({{"file", BlobFileName(blob.file)},
+                     {"values", blob.values},
+                     {"stored_bytes", blob.stored_bytes}});
+  }
   return {{"file", TableFileName(table.identity.uuid)},
           {"run", table.run},
           {"tier", table.tier},
@@ -20,7 +26,8 @@ OrderedJson TableJson(const TableRecord& table) {
           {"digest", Hex(table.identity.digest)},
           {"lower", ShownKey(table.lower)},
           {"upper",
-           table.upper.has_value() ? OrderedJson(ShownKey(*table.upper)) : OrderedJson(nullptr)}};
+           table.upper.has_value() ? OrderedJson(ShownKey(*table.upper)) : OrderedJson(nullptr)},
+          {"blobs", blobs}};
 }
 
 std::string EditText(const ManifestEdit& edit) {
@@ -34,6 +41,10 @@ std::string EditText(const ManifestEdit& edit) {
         ", hash ", Hex(table.identity.records_hash), ", digest ", Hex(table.identity.digest),
         ", keys from ", ShownKey(table.lower),
         table.upper.has_value() ? absl::StrCat(" to below ", ShownKey(*table.upper)) : " on", "\n");
+    for (const BlobReference& blob : table.blobs) {
+      absl::StrAppend(&text, "      ", blob.values, " of its values in ", BlobFileName(blob.file),
+                      ", ", blob.stored_bytes, " bytes\n");
+    }
   }
   for (const Uuid& uuid : edit.removed) {
     absl::StrAppend(&text, "    removed ", TableFileName(uuid), "\n");

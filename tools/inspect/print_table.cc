@@ -14,6 +14,11 @@ bool HasRecords(const TableBlock& block) {
          block.block.size() > 0;
 }
 
+// Its value is elsewhere: there.
+bool IsBlob(const Block::Record& record, BlobPointer* pointer) {
+  return record.kind == OperationKind::kPutBlob && DecodeBlobPointer(record.value, pointer);
+}
+
 std::string FooterText(const TableScan& scan) {
   if (!scan.footer.ok()) return absl::StrCat(std::string(scan.footer.message()), "\n");
   const TableInfo& info = scan.description.info;
@@ -35,9 +40,12 @@ std::string RecordsText(const Block& block) {
   std::string text;
   for (size_t at = 0; at < block.size(); ++at) {
     const Block::Record record = block.At(at);
-    absl::StrAppend(&text, "  ", record.kind == OperationKind::kPut ? "put " : "delete ",
+    BlobPointer pointer;
+    const bool is_blob = IsBlob(record, &pointer);
+    absl::StrAppend(&text, "  ", HasValue(record.kind) ? "put " : "delete ",
                     ShownKey(block.KeyAt(at)), ", sequence ", SequenceText(record.sequence), ", ",
-                    record.value.size(), " bytes\n");
+                    is_blob ? PointerText(pointer) : absl::StrCat(record.value.size(), " bytes"),
+                    "\n");
   }
   return text;
 }
@@ -46,11 +54,14 @@ OrderedJson RecordsJson(const Block& block) {
   OrderedJson records = OrderedJson::array();
   for (size_t at = 0; at < block.size(); ++at) {
     const Block::Record record = block.At(at);
-    records.push_back({{"kind", record.kind == OperationKind::kPut ? "put" : "delete"},
+    BlobPointer pointer;
+    const bool is_blob = IsBlob(record, &pointer);
+    records.push_back({{"kind", HasValue(record.kind) ? "put" : "delete"},
                        {"key", ShownKey(block.KeyAt(at))},
                        {"epoch", record.sequence.epoch},
                        {"counter", record.sequence.counter},
-                       {"value_bytes", record.value.size()}});
+                       {"value_bytes", is_blob ? pointer.value_bytes : record.value.size()}});
+    if (is_blob) records.back()["blob"] = PointerJson(pointer);
   }
   return records;
 }

@@ -2,6 +2,7 @@
 #ifndef IOENGINE_TOOLS_INSPECT_REPORT_H_
 #define IOENGINE_TOOLS_INSPECT_REPORT_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -10,11 +11,14 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/format/blob_format.h"
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/root_state.h"
 #include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/engine/manifest/manifest_state.h"
 #include "ioengine/engine/wal/wal_stream.h"
+#include "ioengine/tools/inspect/blob_reader.h"
+#include "ioengine/tools/inspect/blob_scan.h"
 #include "ioengine/tools/inspect/table_scan.h"
 
 namespace ioengine::inspect {
@@ -34,6 +38,7 @@ struct RecordReport {
   uint64_t puts = 0;
   uint64_t deletes = 0;
   uint64_t bytes = 0;
+  std::vector<BlobPointer> blobs = {};              // of those puts whose values are elsewhere
   std::optional<ManifestEdit> edit = std::nullopt;  // of a manifest, instead of those
 };
 
@@ -101,6 +106,27 @@ struct TableReport {
   std::vector<TableDamage> damage;
 };
 
+// A blob file that is there, or that something points to.
+struct BlobFileReport {
+  Uuid file;
+  bool is_missing = false;
+  uint64_t file_bytes = 0;
+  absl::Status header;  // what is wrong with it; of a file that nobody needs it is not looked at
+  bool moved = false;   // if nothing is
+  // What tables refer to, as the manifest has it; and log records that no table contains.
+  BlobReference tables;
+  BlobReference logs;
+  bool is_needed = false;  // by those, or by a table of which the manifest does not say it
+  // Of the values that good blocks and whole records point to.
+  BlobLoss loss;
+
+  // What nobody refers to, with the padding, without the header.
+  uint64_t garbage_bytes() const {
+    const uint64_t used = kBlobPageBytes + tables.stored_bytes + logs.stored_bytes;
+    return file_bytes - std::min(file_bytes, used);
+  }
+};
+
 struct DatabaseReport {
   std::string directory;
   std::vector<SlotReport> slots;
@@ -108,6 +134,7 @@ struct DatabaseReport {
   std::vector<StreamReport> streams;
   std::optional<ManifestReport> manifest;  // if ROOT names one
   std::vector<TableReport> tables;         // that the manifest names
+  std::vector<BlobFileReport> blobs;       // by name
   std::vector<std::string> orphans;        // files that nobody needs: the next open removes them
   std::vector<std::string> problems;       // each names its file; empty: all can be read
   std::vector<std::string> warnings;       // what the next open makes good
@@ -122,10 +149,11 @@ absl::StatusOr<std::vector<SlotReport>> InspectRoot(const std::string& path);
 absl::StatusOr<SegmentReport> InspectSegment(const std::string& path);
 // What it is is told by what is in it, and by its name where that tells nothing. InvalidArgument:
 // neither does.
-absl::StatusOr<std::variant<std::vector<SlotReport>, SegmentReport, TableScan>> InspectFile(
-    const std::string& path);
-// Of one that is larger than memory it takes no more than its largest table, and what is told of
-// its log. FailedPrecondition also of a database that has several manifests.
+absl::StatusOr<std::variant<std::vector<SlotReport>, SegmentReport, TableScan, BlobScan>>
+InspectFile(const std::string& path);
+// Of one that is larger than memory it takes no more than its largest table, or value, and what is
+// told of its log. Cost: it reads all that is needed, values too. FailedPrecondition also of a
+// database that has several manifests.
 absl::StatusOr<DatabaseReport> InspectDatabase(const std::string& directory);
 
 }  // namespace ioengine::inspect

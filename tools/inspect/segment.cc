@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "ioengine/engine/format/batch_record.h"
+#include "ioengine/engine/format/blob_format.h"
 #include "ioengine/engine/format/coding.h"
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/wal/wal_stream.h"
@@ -76,6 +77,9 @@ class Records {
     Operation operation;
     while (operations.Next(&operation)) {
       ++(HasValue(operation.kind) ? report.puts : report.deletes);
+      if (operation.kind != OperationKind::kPutBlob) continue;
+      // The reader of operations has looked that it makes sense.
+      (void)DecodeBlobPointer(operation.value, &report.blobs.emplace_back());
     }
     return report;
   }
