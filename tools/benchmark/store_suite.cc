@@ -290,12 +290,17 @@ absl::Status StoreSuite::Fill(StoreRun& run, const char* workload, KeyOrder orde
   const auto bytes = static_cast<double>(outcome.bytes);
   const uint64_t to_tables = after->flushed_bytes - before->flushed_bytes +
                              after->compaction.written_bytes - before->compaction.written_bytes;
+  const uint64_t to_blobs = after->written_blob_bytes - before->written_blob_bytes +
+                            after->compaction.moved_value_bytes -
+                            before->compaction.moved_value_bytes;
   const uint64_t to_log = after->log.frame_bytes - before->log.frame_bytes;
   Add(workload, parameters, "settled_ops_per_s", operations / settled_seconds);
-  Add(workload, parameters, "write_amplification", static_cast<double>(to_tables + to_log) / bytes);
+  Add(workload, parameters, "write_amplification",
+      static_cast<double>(to_tables + to_blobs + to_log) / bytes);
   Add(workload, parameters, "table_write_amplification", static_cast<double>(to_tables) / bytes);
   Add(workload, parameters, "space_amplification",
-      static_cast<double>(after->table_bytes) / static_cast<double>(run.live_bytes()));
+      static_cast<double>(after->table_bytes + after->blob_bytes) /
+          static_cast<double>(run.live_bytes()));
   Add(workload, parameters, "runs", static_cast<double>(after->runs));
   Add(workload, parameters, "tables", static_cast<double>(after->tables));
   return absl::OkStatus();
