@@ -44,13 +44,17 @@ void StoreFlusher::FreezeIfFull() {
   // Small records take a page each of the log, so a small memtable may pin much of it.
   const size_t segments = store_.wal_->live_segments() + replayed_segments_.size();
   const bool is_pinning = segments > store_.max_log_segments_;
-  if (is_large || is_pinning) Freeze();
+  // A small memtable may also point to much, of which it is not known what is garbage.
+  const uint64_t blob_bytes = store_.blob_writer_->written_bytes() - frozen_blob_bytes_;
+  const bool points_to_much = blob_bytes >= store_.options_.blobs.flush_bytes;
+  if (is_large || is_pinning || points_to_much) Freeze();
 }
 
 void StoreFlusher::Freeze() {
   Memtable& memtable = store_.memtable();
   if (memtable.entries() + memtable.staged() == 0) return;
   frozen_.push_back({store_.view_->memtable, store_.wal_->last_record()});
+  frozen_blob_bytes_ = store_.blob_writer_->written_bytes();
   auto view = std::make_shared<ReadView>(*store_.view_);
   view->frozen.insert(view->frozen.begin(), view->memtable);
   view->memtable = store_.NewMemtable();

@@ -94,6 +94,7 @@ class StoreFlusher {
   WalStart release_;  // of the log: the front of what is needed
   uint64_t flushes_ = 0;
   uint64_t flushed_bytes_ = 0;
+  uint64_t frozen_blob_bytes_ = 0;  // that had been written at the last Freeze
   absl::Status status_;
   bool stopping_ = false;
   Event work_;

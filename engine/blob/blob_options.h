@@ -20,6 +20,9 @@ struct BlobOptions {
   size_t write_bytes = size_t{256} << 10;
   // So many of them are filled or under way, for writes, and as many for values that are moved.
   size_t write_behind = 4;
+  // When so much of them was written, what is in memory goes to a table, however little it is: only
+  // what tables refer to is known to be good, or garbage.
+  uint64_t flush_bytes = uint64_t{256} << 20;
   // Of all blob files, what may be garbage, before what is good in the worst of them is moved.
   uint64_t garbage_percent = 20;
 

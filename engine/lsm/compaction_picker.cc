@@ -111,13 +111,19 @@ std::vector<const SortedRun*> CompactionPicker::Eligible(const Version& version,
   return runs;
 }
 
+// Values in files of their own count: what hides them is not known to be garbage up there.
 bool CompactionPicker::IsTooMuch(const Version& version) const {
   uint64_t upper = 0;
+  uint64_t bottom = 0;
   for (const SortedRun& run : version.runs()) {
-    if (run.tier != kBottomTier) upper += run.file_bytes();
+    uint64_t& sum = run.tier == kBottomTier ? bottom : upper;
+    sum += run.file_bytes();
+    for (const std::shared_ptr<Table>& table : run.tables) {
+      for (const BlobReference& blob : table->record().blobs) sum += blob.stored_bytes;
+    }
   }
   // What is less than a table is not worth while.
-  const uint64_t bottom = std::max(BytesOf(version, kBottomTier), policy_.target_file_bytes);
+  bottom = std::max(bottom, policy_.target_file_bytes);
   return upper * 100 > bottom * policy_.upper_percent;
 }
 
