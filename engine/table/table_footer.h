@@ -43,8 +43,8 @@ struct TableInfo {
   std::string largest_key;
   Sequence smallest_sequence = kMaxSequence;
   Sequence largest_sequence;
-  uint64_t records_hash = 0;  // RecordHash
-  uint64_t digest = 0;        // of the checksums of all blocks before the footer
+  uint64_t records_hash = 0;         // RecordHash
+  uint64_t digest = 0;               // of the checksums of all blocks before the footer
   std::vector<BlobReference> blobs;  // of its values; not in the file
 
   friend bool operator==(const TableInfo&, const TableInfo&) = default;

@@ -34,8 +34,8 @@ inline constexpr std::string_view kCanaries[] = {
     "manifest-snapshot-not-synced",  // ROOT names a manifest that may lack its beginning
     "catalog-reuses-names",          // of tables of an earlier life
     // Compaction.
-    "compaction-forgets-snapshots",   // what only a snapshot sees is dropped
-    "compaction-drops-any-delete",    // also one that hides something older
+    "compaction-forgets-snapshots",    // what only a snapshot sees is dropped
+    "compaction-drops-any-delete",     // also one that hides something older
     "compaction-removes-before-edit",  // its inputs, before the manifest has let go of them
     // Values in files of their own.
     "blob-frame-before-durable",  // the log points to values that are being written
