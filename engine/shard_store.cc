@@ -36,11 +36,8 @@ Task<absl::StatusOr<WriteResult>> ShardStore::WriteOne(Operation operation, Dura
   const WriteSize size = {.bytes = OperationBytes(operation), .changes = 1};
   if (status.ok()) status = MayWrite(size);
   if (status.ok()) status = co_await Admit(size, size.bytes);
-  if (!status.ok()) {
-    ++stats_.failed_writes;
-    co_return status;
-  }
   WriteResult result;
+  if (!status.ok()) co_return Outcome(status, result);
   uint64_t record = 0;
   {
     WriteBatch batch;
@@ -49,12 +46,7 @@ Task<absl::StatusOr<WriteResult>> ShardStore::WriteOne(Operation operation, Dura
     record = Begin(operations, durability, &result);
   }
   status = co_await wal_->Reached(record, durability);
-  if (!status.ok()) {
-    ++stats_.failed_writes;
-    co_return status;
-  }
-  ++stats_.writes;
-  co_return result;
+  co_return Outcome(status, result);
 }
 
 Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
@@ -66,20 +58,12 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
   const WriteSize size = {.bytes = batch.operations().size(), .changes = batch.count()};
   if (status.ok()) status = MayWrite(size);
   if (status.ok()) status = co_await Admit(size, size.bytes);
-  if (!status.ok()) {
-    ++stats_.failed_writes;
-    co_return status;
-  }
   WriteResult result;
+  if (!status.ok()) co_return Outcome(status, result);
   const Operations operations = {batch.operations(), batch.count()};
   const uint64_t record = Begin(operations, durability, &result);
   status = co_await wal_->Reached(record, durability);
-  if (!status.ok()) {
-    ++stats_.failed_writes;
-    co_return status;
-  }
-  ++stats_.writes;
-  co_return result;
+  co_return Outcome(status, result);
 }
 
 Task<absl::StatusOr<WriteResult>> ShardStore::WriteLarge(std::vector<Operation> operations,
@@ -96,21 +80,13 @@ Task<absl::StatusOr<WriteResult>> ShardStore::WriteLarge(std::vector<Operation> 
   const WriteSize size = {.bytes = encoded.encoded.size(), .changes = encoded.count};
   if (status.ok()) status = MayWrite(size);
   if (status.ok()) status = co_await Admit(size, size.bytes + separated.value_bytes);
-  if (!status.ok()) {
-    ++stats_.failed_writes;
-    co_return status;
-  }
   WriteResult result;
+  if (!status.ok()) co_return Outcome(status, result);
   separated.KeepIn(memtable());
   const uint64_t record = Begin(encoded, durability, &result);
   separated.blobs.clear();
   status = co_await wal_->Reached(record, durability);
-  if (!status.ok()) {
-    ++stats_.failed_writes;
-    co_return status;
-  }
-  ++stats_.writes;
-  co_return result;
+  co_return Outcome(status, result);
 }
 
 // Nobody comes in between: the log has the records in the order of their sequences, and each is on
@@ -125,17 +101,22 @@ uint64_t ShardStore::Begin(Operations operations, Durability durability, WriteRe
   return record;
 }
 
+absl::StatusOr<WriteResult> ShardStore::Outcome(const absl::Status& status,
+                                                const WriteResult& result) {
+  ++(status.ok() ? stats_.writes : stats_.failed_writes);
+  if (!status.ok()) return status;
+  return result;
+}
+
 absl::Status ShardStore::MayWrite() const {
   if (closing_) return absl::UnavailableError("the store is closing");
   return failed_.ok() ? space_.status() : failed_;
 }
 
 absl::Status ShardStore::MayWrite(WriteSize write) const {
-  if (closing_) return absl::UnavailableError("the store is closing");
-  if (!failed_.ok()) return failed_;
+  if (absl::Status may = MayWrite(); !may.ok()) return may;
   // Here already, so that it does not wait for memory first, and have what is there flushed.
-  absl::Status size = wal_->CheckSize(kBatchHeadBytes + write.bytes);
-  return size.ok() ? space_.status() : size;
+  return wal_->CheckSize(kBatchHeadBytes + write.bytes);
 }
 
 bool ShardStore::HasMemoryFor(WriteSize write) const {

@@ -224,6 +224,8 @@ class ShardStore final : public ReadViewSource, private WalSink {
     uint32_t count;
   };
   uint64_t Begin(Operations operations, Durability durability, WriteResult* result);
+  // Counts it.
+  absl::StatusOr<WriteResult> Outcome(const absl::Status& status, const WriteResult& result);
   void Stage(Operations operations, Sequence sequence, uint64_t record, Durability durability);
   std::deque<Pending>& PendingOf(Durability level) {
     return level == Durability::kDurable ? pending_durable_ : pending_written_;

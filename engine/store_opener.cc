@@ -279,8 +279,9 @@ Task<absl::Status> StoreOpener::LoadCatalog() {
   ShardIo& io = store_.shard_.io();
   next_ = root_->state();
   store_.cache_ = std::make_unique<BlockCache>(io, store_.options_.cache);
-  store_.catalog_ = std::make_unique<Catalog>(io, store_.files_, *store_.cache_, std::move(root_),
-                                              store_.options_.manifest);
+  store_.catalog_ =
+      std::make_unique<Catalog>(io, store_.files_, *store_.cache_, std::move(root_),
+                                store_.options_.manifest, store_.options_.blobs.read_bytes);
   co_return co_await store_.catalog_->Load(store_.options_.wal_read);
 }
 

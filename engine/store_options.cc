@@ -48,9 +48,9 @@ size_t StoreOptions::buffer_bytes() const {
   const size_t frames = wal.max_frames_in_flight * std::bit_ceil(wal.max_frame_bytes);
   // ROOT, and manifests, of which there are two while one takes the other's place.
   constexpr size_t kCatalog = size_t{1} << 20;
-  // Values that come, and those that are moved: what is read of them, and what is written.
-  const size_t moving = reads + writes + 2 * blobs.buffer_bytes();
-  return frames + kCatalog + cache.capacity_bytes + writes + blobs.buffer_bytes() + moving +
+  // Values that come, those that are moved with their tables, and reads of both.
+  const size_t values = blobs.buffer_bytes() + reads + writes + blobs.buffer_bytes();
+  return frames + kCatalog + cache.capacity_bytes + writes + values + blobs.read_bytes +
          2 * (runs * reads + writes);
 }
 

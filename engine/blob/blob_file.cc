@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <span>
@@ -50,9 +51,14 @@ Task<absl::StatusOr<std::string>> BlobFile::Read(std::shared_ptr<const BlobFile>
   std::string value(pointer.value_bytes, '\0');
   const uint64_t end = pointer.end_bytes();
   uint64_t at = pointer.offset_bytes;  // of the next byte that is wanted
+  const uint64_t most_bytes =
+      std::min<uint64_t>(kPieceBytes, blobs->reads_.total() * kBlobPageBytes);
   while (at < end) {
     const uint64_t from = PageDown(at);
-    const uint64_t to = std::min(PageUp(end), from + kPieceBytes);
+    const uint64_t to = std::min(PageUp(end), from + most_bytes);
+    // Buffers come in powers of two pages.
+    const Semaphore::Units units =
+        co_await blobs->reads_.Acquire(std::bit_ceil(to - from) / kBlobPageBytes);
     const absl::StatusOr<DmaBuffer> buffer = blobs->io_.AllocateBuffer(to - from);
     if (!buffer.ok()) co_return blobs->At(pointer, buffer.status());
     const absl::StatusOr<size_t> read = co_await blobs->file_.Read(from, *buffer, to - from);
@@ -74,7 +80,7 @@ Task<absl::StatusOr<std::string>> BlobFile::Read(std::shared_ptr<const BlobFile>
     at = piece_end;
   }
   const absl::Status status = CheckBlob(pointer, head, value);
-  if (!status.ok() && !IsCanary("blob-skip-checksum")) co_return blobs->At(pointer, status);
+  if (!status.ok()) co_return blobs->At(pointer, status);
   co_return value;
 }
 
@@ -109,7 +115,7 @@ void BlobFiles::OnUnused(const Uuid& uuid) {
 std::shared_ptr<BlobFile> BlobFiles::Add(const BlobFileInfo& info, DmaFile file,
                                          uint64_t size_bytes) {
   BlobFile::Owner& owner = *this;
-  auto added = std::make_shared<BlobFile>(io_, info, std::move(file), size_bytes, owner);
+  auto added = std::make_shared<BlobFile>(io_, info, std::move(file), size_bytes, reads_, owner);
   const bool is_new = kept_.emplace(info.file, added).second;
   IOENGINE_CHECK(is_new, "a blob file is opened twice");
   return added;

@@ -2,6 +2,7 @@
 #ifndef IOENGINE_ENGINE_BLOB_BLOB_FILE_H_
 #define IOENGINE_ENGINE_BLOB_BLOB_FILE_H_
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "ioengine/io/dma_file.h"
 #include "ioengine/io/file_system.h"
 #include "ioengine/io/shard_io.h"
+#include "ioengine/sched/semaphore.h"
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
@@ -37,8 +39,15 @@ class BlobFile {
     ~Owner() = default;
   };
 
-  BlobFile(ShardIo& io, const BlobFileInfo& info, DmaFile file, uint64_t size_bytes, Owner& owner)
-      : io_(io), info_(info), file_(std::move(file)), size_bytes_(size_bytes), owner_(owner) {}
+  // Reads take a unit of `reads` for each page of their buffers.
+  BlobFile(ShardIo& io, const BlobFileInfo& info, DmaFile file, uint64_t size_bytes,
+           Semaphore& reads, Owner& owner)
+      : io_(io),
+        info_(info),
+        file_(std::move(file)),
+        size_bytes_(size_bytes),
+        reads_(reads),
+        owner_(owner) {}
   BlobFile(const BlobFile&) = delete;
   BlobFile& operator=(const BlobFile&) = delete;
   ~BlobFile() { owner_.OnUnused(uuid()); }
@@ -48,7 +57,7 @@ class BlobFile {
 
   // The value, checked, with the file kept until it is there. Errors: DataLoss, naming file and
   // offset, for a damaged one; those of reads. Cost: a read of its pages, in pieces of 1 MiB, and a
-  // copy.
+  // copy; waits while others have all of BlobOptions::read_bytes.
   static Task<absl::StatusOr<std::string>> Read(std::shared_ptr<const BlobFile> blobs,
                                                 BlobPointer pointer);
 
@@ -101,14 +110,16 @@ class BlobFile {
   uint64_t table_bytes_ = 0;
   size_t users_ = 0;
   absl::Status write_status_;
+  Semaphore& reads_;
   Owner& owner_;
 };
 
 // Shard: that of `io`.
 class BlobFiles final : private BlobFile::Owner {
  public:
-  // Borrows both.
-  BlobFiles(ShardIo& io, FileSystem& files) : io_(io), files_(files) {}
+  // Borrows both. `read_bytes`: see BlobOptions.
+  BlobFiles(ShardIo& io, FileSystem& files, size_t read_bytes)
+      : io_(io), files_(files), reads_(std::bit_floor(read_bytes) / kBlobPageBytes) {}
   BlobFiles(const BlobFiles&) = delete;
   BlobFiles& operator=(const BlobFiles&) = delete;
   // No file may be kept (CHECK).
@@ -146,6 +157,7 @@ class BlobFiles final : private BlobFile::Owner {
 
   ShardIo& io_;
   FileSystem& files_;
+  Semaphore reads_;  // pages
   absl::flat_hash_map<Uuid, std::weak_ptr<BlobFile>> kept_;
   std::vector<Uuid> unused_;
 };

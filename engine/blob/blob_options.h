@@ -20,6 +20,9 @@ struct BlobOptions {
   size_t write_bytes = size_t{256} << 10;
   // So many of them are filled or under way, for writes, and as many for values that are moved.
   size_t write_behind = 4;
+  // Of DmaBuffers, for all reads of values at one time: others wait. A larger value is read in
+  // pieces of 1 MiB, or of this if that is less.
+  size_t read_bytes = size_t{2} << 20;
   // When so much of them was written, what is in memory goes to a table, however little it is: only
   // what tables refer to is known to be good, or garbage.
   uint64_t flush_bytes = uint64_t{256} << 20;
@@ -28,7 +31,7 @@ struct BlobOptions {
 
   // InvalidArgument, naming the field.
   absl::Status Validate() const;
-  // Of DmaBuffers, for one writer and as many reads as it has writes.
+  // Of DmaBuffers, for one writer.
   size_t buffer_bytes() const {
     return least_bytes == 0 ? 0 : write_behind * std::bit_ceil(write_bytes);
   }

@@ -10,25 +10,6 @@
 
 namespace ioengine {
 
-absl::Status BlobOptions::Validate() const {
-  if (least_bytes > kMaxBlobBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("BlobOptions::least_bytes is ", least_bytes, ", and at most ", kMaxBlobBytes));
-  }
-  if (write_bytes == 0 || write_bytes % kBlobPageBytes != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("BlobOptions::write_bytes is ", write_bytes,
-                                                   ", and no multiple of ", kBlobPageBytes));
-  }
-  if (write_behind == 0) {
-    return absl::InvalidArgumentError("BlobOptions::write_behind is 0: no value could be written");
-  }
-  if (garbage_percent < 1 || garbage_percent > 99) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("BlobOptions::garbage_percent is ", garbage_percent, ", and may be 1 to 99"));
-  }
-  return absl::OkStatus();
-}
-
 BlobWriter::BlobWriter(ShardIo& io, FileSystem& files, BlobFiles& blobs, const Uuid& database,
                        std::function<Uuid()> new_uuid, Source source, const BlobOptions& options)
     : io_(io),

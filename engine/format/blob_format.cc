@@ -13,10 +13,6 @@ namespace {
 
 constexpr char kBlobSuffix[] = ".blob";
 
-uint64_t SeedOf(const Uuid& file) {
-  return LoadFixed<uint64_t>(file.bytes.data()) ^ LoadFixed<uint64_t>(file.bytes.data() + 8);
-}
-
 uint64_t ChecksumOf(const BlobPointer& at, std::string_view value) {
   std::byte size[sizeof(uint32_t)];
   StoreFixed(size, static_cast<uint32_t>(value.size()));

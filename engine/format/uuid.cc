@@ -20,6 +20,10 @@ Uuid MakeUuid(uint64_t random_high, uint64_t random_low) {
   return uuid;
 }
 
+uint64_t SeedOf(const Uuid& uuid) {
+  return LoadFixed<uint64_t>(uuid.bytes.data()) ^ LoadFixed<uint64_t>(uuid.bytes.data() + 8);
+}
+
 std::optional<Uuid> ParseUuidName(std::string_view name, std::string_view suffix) {
   Uuid uuid;
   const size_t digits = 2 * uuid.bytes.size();

@@ -30,6 +30,9 @@ struct Uuid {
 // A random one (version 4, RFC 4122) from 128 random bits.
 Uuid MakeUuid(uint64_t random_high, uint64_t random_low);
 
+// Both halves, xor: what checksums within a file are seeded with.
+uint64_t SeedOf(const Uuid& uuid);
+
 // The one whose ToString(), and `suffix` behind it, is `name`; nothing for any other name.
 std::optional<Uuid> ParseUuidName(std::string_view name, std::string_view suffix);
 

@@ -39,13 +39,13 @@ namespace ioengine {
 class Catalog final : private Table::Owner {
  public:
   Catalog(ShardIo& io, FileSystem& files, BlockCache& cache, std::unique_ptr<RootFile> root,
-          ManifestOptions options)
+          ManifestOptions options, size_t blob_read_bytes)
       : io_(io),
         files_(files),
         cache_(cache),
         root_(std::move(root)),
         options_(options),
-        blobs_(io, files) {}
+        blobs_(io, files, blob_read_bytes) {}
   Catalog(const Catalog&) = delete;
   Catalog& operator=(const Catalog&) = delete;
   ~Catalog() { version_.reset(); }

@@ -37,9 +37,7 @@ bool DecodeBlockHandle(std::string_view value, uint64_t end_bytes, BlockHandle* 
   return true;
 }
 
-uint64_t TableSeed(const Uuid& uuid) {
-  return LoadFixed<uint64_t>(uuid.bytes.data()) ^ LoadFixed<uint64_t>(uuid.bytes.data() + 8);
-}
+uint64_t TableSeed(const Uuid& uuid) { return SeedOf(uuid); }
 
 void FillBlockHeader(std::span<std::byte> block, const BlockShape& shape) {
   IOENGINE_CHECK(!block.empty() && block.size() % kBlockPageBytes == 0 &&

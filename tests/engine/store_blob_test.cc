@@ -1,12 +1,9 @@
 // Values in files of their own: they come back from everywhere, are durable before the log has
 // them, and their files go when nobody needs them.
 
-#include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -207,6 +204,34 @@ TEST_F(StoreBlobTest, AValueMayBeLargerThanALogRecordAndThanAllBuffers) {
             }),
             absl::OkStatus());
   EXPECT_EQ(Run(CompareAll), absl::OkStatus());
+}
+
+TEST_F(StoreBlobTest, ManyReadsAtOnceWaitForBuffers) {
+  StoreOptions options = Small();
+  options.cache = {.capacity_bytes = size_t{1} << 20, .max_pinned_bytes = size_t{512} << 10};
+  EXPECT_EQ(Run(
+                [](ShardStore& store) -> Task<absl::Status> {
+                  absl::Status status;
+                  for (uint64_t i = 0; i < 100 && status.ok(); ++i) {
+                    const std::string key = KeyOf(i);
+                    const std::string value(60'000, static_cast<char>(i));
+                    status = (co_await store.Put(key, value, Durability::kWritten)).status();
+                  }
+                  if (status.ok()) status = co_await store.Flush();
+                  const auto get = [](ShardStore* from, uint64_t i) -> Task<absl::Status> {
+                    const std::string key = KeyOf(i);
+                    const absl::StatusOr<Value> value = co_await from->Get(key);
+                    if (!value.ok()) co_return value.status();
+                    const bool is_right = *value == std::string(60'000, static_cast<char>(i));
+                    co_return is_right ? absl::OkStatus() : Differs(key, "another");
+                  };
+                  TaskScope scope(*Executor::Current());
+                  for (uint64_t i = 0; i < 100; ++i) scope.Spawn(get(&store, i));
+                  absl::Status joined = co_await scope.Join();
+                  co_return status.ok() ? joined : status;
+                },
+                options),
+            absl::OkStatus());
 }
 
 TEST_F(StoreBlobTest, OneThatIsTooLargeIsRefused) {
@@ -469,21 +494,6 @@ TEST_F(StoreBlobTest, AFullDiskRefusesLargeValuesAndGoesOn) {
             }),
             absl::OkStatus());
   EXPECT_EQ(Run(CompareAll), absl::OkStatus());
-}
-
-TEST_F(StoreBlobTest, OptionsThatMakeNoSenseAreNamed) {
-  StoreOptions options = Small();
-  options.blobs.write_bytes = 1000;
-  EXPECT_TRUE(absl::StrContains(options.Validate().message(), "write_bytes"));
-  options = Small();
-  options.blobs.write_behind = 0;
-  EXPECT_TRUE(absl::StrContains(options.Validate().message(), "write_behind"));
-  options = Small();
-  options.blobs.garbage_percent = 0;
-  EXPECT_TRUE(absl::StrContains(options.Validate().message(), "garbage_percent"));
-  options = Small();
-  options.blobs.least_bytes = kMaxBlobBytes + 1;
-  EXPECT_TRUE(absl::StrContains(options.Validate().message(), "least_bytes"));
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ inline StoreOptions SmallStore() {
   options.blobs.file_bytes = size_t{256} << 10;
   options.blobs.write_bytes = size_t{16} << 10;
   options.blobs.write_behind = 4;
+  options.blobs.read_bytes = size_t{64} << 10;
   options.table.write_bytes = size_t{16} << 10;
   options.compaction_reads.buffer_bytes = size_t{16} << 10;
   options.ballast_bytes = size_t{256} << 10;

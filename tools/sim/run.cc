@@ -162,6 +162,7 @@ Shape ShapeOf(const RunOptions& options) {
   blobs.file_bytes = uint64_t{4096} << random.Below(7);
   blobs.write_bytes = size_t{4096} << random.Below(4);
   blobs.write_behind = 1 + random.Below(4);
+  blobs.read_bytes = size_t{8192} << random.Below(5);
   blobs.garbage_percent = 1 + random.Below(60);
   shape.keys = 1 + random.Below(random.OneIn(2) ? 8 : 60);
   shape.clients = 1 + random.Below(8);

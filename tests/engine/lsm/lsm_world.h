@@ -50,7 +50,7 @@ class LsmWorld {
   explicit LsmWorld(Shard& shard)
       : shard_(shard),
         cache_(shard.io(), {.capacity_bytes = 512 << 10, .max_pinned_bytes = 384 << 10}),
-        blobs_(shard.io(), files_) {}
+        blobs_(shard.io(), files_, size_t{64} << 10) {}
 
   Task<absl::Status> Open() {
     absl::StatusOr<FileSystem> files = co_await OpenTables(shard_.io());
