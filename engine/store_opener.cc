@@ -21,6 +21,7 @@
 #include "ioengine/io/io_error.h"
 #include "ioengine/sched/canary.h"
 #include "ioengine/sched/sleep.h"
+#include "ioengine/sched/task_scope.h"
 
 namespace ioengine {
 namespace {
@@ -125,8 +126,7 @@ Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::OpenOnce(Shard& sh
   StoreOpener opener(*store);
   absl::Status opened = co_await opener.Run();
   if (opened.ok()) co_return store;
-  if (store->wal_ != nullptr) (co_await store->wal_->Close()).IgnoreError();
-  if (store->catalog_ != nullptr) (co_await store->catalog_->Close()).IgnoreError();
+  co_await opener.Abandon();
   if (IsNoSpace(opened)) {
     *gave_way = (co_await store->files_.Remove(SpaceGuard::kName)).ok();
   }
@@ -152,10 +152,31 @@ Task<absl::Status> StoreOpener::Run() {
   if (absl::Status status = co_await OpenRoot(); !status.ok()) co_return status;
   if (absl::Status status = co_await CheckOrphans(); !status.ok()) co_return status;
   if (absl::Status status = co_await LoadCatalog(); !status.ok()) co_return status;
-  if (absl::Status status = co_await ReplayStreams(); !status.ok()) co_return status;
+  TaskScope beside(store_.shard_.executor());
+  beside.Spawn(MakeStream());
+  absl::Status replayed = co_await ReplayStreams();
+  const absl::Status made = co_await beside.Join();
+  if (!replayed.ok()) co_return replayed;
+  if (!made.ok()) co_return made;
   if (absl::Status status = co_await BeginStream(); !status.ok()) co_return status;
   if (absl::Status status = co_await RemoveOrphans(); !status.ok()) co_return status;
   co_return co_await Start();
+}
+
+Task<> StoreOpener::Abandon() {
+  if (store_.wal_ != nullptr) (co_await store_.wal_->Close()).IgnoreError();
+  if (stream_.stream > 0 && !may_be_named_) co_await RemoveStream(stream_.stream);
+  if (store_.catalog_ != nullptr) (co_await store_.catalog_->Close()).IgnoreError();
+}
+
+Task<> StoreOpener::RemoveStream(uint64_t stream) {
+  const auto entries = co_await store_.files_.List();
+  if (!entries.ok()) co_return;
+  for (const DirectoryEntry& entry : *entries) {
+    const std::optional<WalSegmentId> id = ParseWalSegmentName(entry.name);
+    if (!id.has_value() || id->kind != WalKind::kLog || id->stream != stream) continue;
+    (co_await store_.files_.Remove(entry.name)).IgnoreError();
+  }
 }
 
 Task<absl::Status> StoreOpener::ListFiles() {
@@ -349,25 +370,29 @@ Task<absl::StatusOr<bool>> StoreOpener::ReplayStream(RootStream* stream, WalVisi
   co_return true;
 }
 
-Task<absl::Status> StoreOpener::BeginStream() {
-  RootStream stream;
+Task<absl::Status> StoreOpener::MakeStream() {
   for (const RootStream& old : store_.catalog_->root().streams) {
-    stream.stream = std::max(stream.stream, old.stream);
+    stream_.stream = std::max(stream_.stream, old.stream);
   }
   // Also of opens that were cut short before ROOT named theirs: no name is used twice.
   for (const std::string& segment : segments_) {
     const WalSegmentId id = *ParseWalSegmentName(segment);
-    if (id.kind == WalKind::kLog) stream.stream = std::max(stream.stream, id.stream);
+    if (id.kind == WalKind::kLog) stream_.stream = std::max(stream_.stream, id.stream);
   }
-  ++stream.stream;
-  stream.incarnation = ++next_.incarnation;
-  stream.root_epoch = next_.epoch + 1;
-  stream.segment_bytes = store_.options_.wal.segment_bytes;
-  auto wal = co_await WalWriter::Create(store_.shard_.io(), store_.files_, IdentityOf(stream),
+  ++stream_.stream;
+  stream_.incarnation = next_.incarnation + 1;
+  stream_.root_epoch = next_.epoch + 1;
+  stream_.segment_bytes = store_.options_.wal.segment_bytes;
+  auto wal = co_await WalWriter::Create(store_.shard_.io(), store_.files_, IdentityOf(stream_),
                                         store_.options_.wal, store_);
-  if (!wal.ok()) co_return wal.status();
-  store_.wal_ = *std::move(wal);
-  next_.streams.push_back(stream);
+  if (wal.ok()) store_.wal_ = *std::move(wal);
+  co_return wal.status();
+}
+
+Task<absl::Status> StoreOpener::BeginStream() {
+  next_.incarnation = stream_.incarnation;
+  next_.streams.push_back(stream_);
+  may_be_named_ = true;
   co_return co_await store_.catalog_->Begin(next_);
 }
 

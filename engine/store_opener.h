@@ -28,10 +28,10 @@ namespace ioengine {
 //      newer than it
 //   3. the manifest that it names, and the tables that that names
 //   4. the log streams that ROOT names and tables do not contain, each to its seal, or to its end
-//   by
-//      proof. ReadWal makes durable what it reads: after a kill it may be in the device's cache
+//      by proof. ReadWal makes durable what it reads: after a kill it may be in the device's cache
 //      only, and nobody may see what a power cut then takes back
-//   5. a stream and a manifest of this open's own, durable
+//   5. a stream and a manifest of this open's own, durable. (The stream's first segment, which is
+//      long, is made while the old ones are read: it is nobody's yet.)
 //   6. ROOT: both of them, and the old streams with their seals, so that what a killed process
 //      still writes to them is never replayed
 //   7. files that nobody names any more are removed
@@ -44,6 +44,10 @@ class StoreOpener {
 
   Task<absl::Status> Run();
 
+  // After a Run that failed: closes what it opened. What nobody can have a name of is removed, so
+  // that a database that cannot be opened does not fill the disk by being tried again.
+  Task<> Abandon();
+
  private:
   Task<absl::Status> Lock();
   Task<absl::Status> OpenRoot();
@@ -55,7 +59,9 @@ class StoreOpener {
   Task<absl::Status> LoadCatalog();
   Task<absl::Status> ReplayStreams();
   Task<absl::StatusOr<bool>> ReplayStream(RootStream* stream, WalVisitor* replay);
+  Task<absl::Status> MakeStream();
   Task<absl::Status> BeginStream();
+  Task<> RemoveStream(uint64_t stream);
   Task<absl::Status> RemoveOrphans();
   Task<absl::Status> Start();
   WalStream IdentityOf(const RootStream& stream) const;
@@ -65,6 +71,8 @@ class StoreOpener {
   RootState next_;                     // what is to be in force
   std::vector<std::string> segments_;  // of logs and manifests: all that were there
   bool has_tables_ = false;
+  RootStream stream_;               // of this open
+  bool may_be_named_ = false;       // it, by ROOT
   std::vector<uint64_t> replayed_;  // streams whose records are in memory
   std::set<std::string> kept_;      // segments of those
 };

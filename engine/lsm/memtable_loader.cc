@@ -20,6 +20,11 @@ constexpr size_t kAhead = 64;
 
 constexpr size_t kHuge = PageMemory::kHugePageBytes;
 
+// Of items: the first one is small, for the many logs that hold little; each has as many as all
+// before it, up to a huge page.
+constexpr size_t kFirstChunk = 64;
+constexpr size_t kLargestChunk = kHuge / sizeof(EntrySorter::Item);
+
 // What tells a key of usual length from others.
 void Prefetch(const MemtableEntry& entry) {
   const char* const bytes = reinterpret_cast<const char*>(&entry);
@@ -47,52 +52,58 @@ void MemtableLoader::Add(OperationKind kind, std::string_view key, Sequence sequ
                          std::string_view value) {
   MemtableEntry* const entry = memtable_.NewEntry(kind, key, sequence, value);
   entry->set_state(MemtableEntry::State::kVisible);
-  if (items_.empty()) {
+  if (count_ == 0) {
     prefix_bytes_ = key.size();
   } else {
-    const MemtableEntry& last = *items_.back().entry;
+    const MemtableEntry& last = *chunks_.back().last().entry;
     in_order_ = in_order_ && IsBefore(last.key(), last.sequence(), key, sequence);
     const std::string_view prefix = last.key().substr(0, prefix_bytes_);
     if (!key.starts_with(prefix)) {
       prefix_bytes_ = SharedPrefixBytes(prefix, key);
-      stale_ = items_.size();
+      stale_ = count_;
     }
   }
-  items_.push_back({KeyHead(key.substr(prefix_bytes_)), entry});
-  if (items_.size() % kPiece == 1) charge_.Resize((items_.size() + kPiece) * sizeof(Item));
+  if (chunks_.empty() || chunks_.back().full()) AddChunk();
+  chunks_.back().Add({KeyHead(key.substr(prefix_bytes_)), entry});
+  ++count_;
 }
 
-// The front ones, with heads that are right.
-void MemtableLoader::MoveItems(size_t count, Item* to) {
-  for (; count > 0; --count) {
-    *to = items_.front();
-    items_.pop_front();
-    if (stale_ > 0) {
-      --stale_;
-      to->head = KeyHead(to->entry->key().substr(prefix_bytes_));
+MemtableLoader::Chunk::Chunk(size_t capacity)
+    : memory_(kHuge, nullptr), items_(NewItems(memory_, capacity)) {}
+
+void MemtableLoader::AddChunk() {
+  const size_t capacity = std::clamp(count_, kFirstChunk, kLargestChunk);
+  chunks_.emplace_back(capacity);
+  charge_.Resize(charge_.bytes() + capacity * sizeof(Item));
+}
+
+// With heads that are right. What they were in is given back.
+Task<> MemtableLoader::MoveItems(std::span<Item> to) {
+  size_t moved = 0;
+  for (; !chunks_.empty(); chunks_.pop_front()) {
+    for (const Item& item : chunks_.front().items()) {
+      if (moved % kPiece == 0) co_await MaybeYield();
+      to[moved] = item;
+      if (moved < stale_) to[moved].head = KeyHead(item.entry->key().substr(prefix_bytes_));
+      ++moved;
     }
-    ++to;
   }
 }
 
 Task<> MemtableLoader::Finish() {
-  const size_t count = items_.size();
-  charge_.Resize(3 * count * sizeof(Item));
+  charge_.Resize(3 * count_ * sizeof(Item));
   Arena memory(kHuge, nullptr);
-  const std::span<Item> items = NewItems(memory, count);
-  for (size_t at = 0; at < count; at += kPiece) {
-    co_await MaybeYield();
-    MoveItems(std::min(kPiece, count - at), items.data() + at);
-  }
+  const std::span<Item> items = NewItems(memory, count_);
+  co_await MoveItems(items);
   if (!in_order_) {
     Arena scratch(kHuge, nullptr);
-    EntrySorter sorter(items, NewItems(scratch, count), prefix_bytes_);
+    EntrySorter sorter(items, NewItems(scratch, count_), prefix_bytes_);
     co_await sorter.Sort();
   }
   MemtableTree::Builder builder(memtable_.tree_);
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t i = 0; i < count_; ++i) {
     if (i % kPiece == 0) co_await MaybeYield();
-    Prefetch(*items[std::min(i + kAhead, count - 1)].entry);
+    Prefetch(*items[std::min(i + kAhead, count_ - 1)].entry);
     MemtableEntry* const entry = items[i].entry;
     if (entry->visible()) ++memtable_.entries_;
     builder.Append(entry);

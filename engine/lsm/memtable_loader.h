@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <deque>
+#include <span>
 #include <string_view>
 
 #include "ioengine/engine/format/operation.h"
 #include "ioengine/engine/format/sequence.h"
+#include "ioengine/engine/lsm/arena.h"
 #include "ioengine/engine/lsm/entry_sorter.h"
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/sched/memory_budget.h"
@@ -24,7 +26,7 @@ namespace ioengine {
 //
 // Shard: one. Until Finish has ended the memtable is the loader's alone. Dropped before that, it
 // leaves an empty memtable that has taken memory.
-// Memory, beside the memtable's: 16 bytes for each change, and 48 within Finish.
+// Memory, beside the memtable's: 16 to 32 bytes for each change, and 48 within Finish.
 class MemtableLoader {
  public:
   // Borrows the memtable. `memory` is what is taken beside it is charged to, and may exceed; null:
@@ -43,13 +45,31 @@ class MemtableLoader {
  private:
   using Item = EntrySorter::Item;
 
-  void MoveItems(size_t count, Item* to);
+  // Items in the order in which they came.
+  class Chunk {
+   public:
+    explicit Chunk(size_t capacity);
+
+    bool full() const { return count_ == items_.size(); }
+    void Add(const Item& item) { items_[count_++] = item; }
+    const Item& last() const { return items_[count_ - 1]; }
+    std::span<const Item> items() const { return items_.first(count_); }
+
+   private:
+    Arena memory_;
+    const std::span<Item> items_;
+    size_t count_ = 0;
+  };
+
+  void AddChunk();
+  Task<> MoveItems(std::span<Item> to);
 
   Memtable& memtable_;
   MemoryCharge charge_;
-  std::deque<Item> items_;
+  std::deque<Chunk> chunks_;
+  size_t count_ = 0;         // of items in them
   size_t prefix_bytes_ = 0;  // that all keys begin with
-  size_t stale_ = 0;         // so many items have heads of what was behind a longer prefix
+  size_t stale_ = 0;         // so many, the first, have heads of what was behind a longer prefix
   bool in_order_ = true;
 };
 
