@@ -1,7 +1,6 @@
 #include "ioengine/engine/store_opener.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -16,17 +15,15 @@
 #include "ioengine/engine/format/coding.h"
 #include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/engine/lsm/memtable_loader.h"
+#include "ioengine/engine/opening.h"
 #include "ioengine/engine/wal/wal_reader.h"
 #include "ioengine/io/dma_file.h"
 #include "ioengine/io/io_error.h"
 #include "ioengine/sched/canary.h"
-#include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
 
 namespace ioengine {
 namespace {
-
-constexpr std::chrono::milliseconds kLockRetry(5);
 
 // Puts what the log holds, and tables do not, into the memtable.
 class Replay final : public WalVisitor {
@@ -133,21 +130,10 @@ Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::OpenOnce(Shard& sh
   co_return opened;
 }
 
-Task<absl::Status> StoreOpener::Lock() {
-  const Clock& clock = store_.shard_.executor().clock();
-  const uint64_t start_ns = clock.NowNs();
-  for (;;) {
-    absl::Status locked = co_await store_.files_.Lock(IoLock::kExclusive);
-    if (!absl::IsUnavailable(locked)) co_return locked;
-    if (clock.NowNs() - start_ns >= store_.options_.lock_wait_ns) break;
-    co_await Sleep(kLockRetry);
-  }
-  co_return absl::UnavailableError(absl::StrCat(
-      store_.files_.root(), " is open already, by this process or another one: close it there"));
-}
-
 Task<absl::Status> StoreOpener::Run() {
-  if (absl::Status status = co_await Lock(); !status.ok()) co_return status;
+  absl::Status locked =
+      co_await LockDirectory(store_.shard_.io(), store_.files_, store_.options_.lock_wait_ns);
+  if (!locked.ok()) co_return locked;
   if (absl::Status status = co_await ListFiles(); !status.ok()) co_return status;
   if (absl::Status status = co_await OpenRoot(); !status.ok()) co_return status;
   if (absl::Status status = co_await CheckOrphans(); !status.ok()) co_return status;
@@ -220,12 +206,15 @@ Task<absl::Status> StoreOpener::OpenRoot() {
 }
 
 Task<absl::Status> StoreOpener::CreateRoot() {
+  ShardIo& io = store_.shard_.io();
+  absl::Status synced = co_await SyncNameOf(io, store_.files_.root());
+  if (!synced.ok()) co_return synced;
   const absl::StatusOr<Uuid> identity = co_await ChooseIdentity();
   if (!identity.ok()) co_return identity.status();
   RootState state;
   state.epoch = 1;
   state.database = *identity;
-  auto root = co_await RootFile::Create(store_.shard_.io(), store_.files_, state);
+  auto root = co_await RootFile::Create(io, store_.files_, state);
   if (!root.ok()) co_return root.status();
   root_ = *std::move(root);
   co_return absl::OkStatus();
@@ -233,16 +222,7 @@ Task<absl::Status> StoreOpener::CreateRoot() {
 
 Task<absl::StatusOr<Uuid>> StoreOpener::ChooseIdentity() {
   if (store_.options_.database.has_value()) co_return *store_.options_.database;
-  ShardIo& io = store_.shard_.io();
-  const DmaFileOptions options = {.direct = DmaFileOptions::Direct::kNever};
-  auto file = co_await DmaFile::Open(io, "/dev/urandom", options);
-  if (!file.ok()) co_return file.status();
-  auto buffer = io.AllocateBuffer(2 * sizeof(uint64_t));
-  if (!buffer.ok()) co_return buffer.status();
-  const absl::StatusOr<size_t> read = co_await file->Read(0, *buffer, 2 * sizeof(uint64_t));
-  if (!read.ok()) co_return read.status();
-  if (*read != 2 * sizeof(uint64_t)) co_return absl::InternalError("/dev/urandom is cut short");
-  co_return MakeUuid(LoadFixed<uint64_t>(buffer->data()), LoadFixed<uint64_t>(buffer->data() + 8));
+  co_return co_await RandomIdentity(store_.shard_.io());
 }
 
 // A stream has frames only once ROOT names it. So a segment that ROOT does not name has none, or is

@@ -49,7 +49,6 @@ class StoreOpener {
   Task<> Abandon();
 
  private:
-  Task<absl::Status> Lock();
   Task<absl::Status> OpenRoot();
   Task<absl::Status> CreateRoot();
   Task<absl::StatusOr<Uuid>> ChooseIdentity();

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -72,6 +73,35 @@ TEST_F(StoreOpenTest, NeedsAsManyBuffersAsItsOptionsSay) {
   const absl::Status status = simulation_.Run(OpenWithALargeCache).status;
   EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
   EXPECT_NE(status.message().find("buffer_pool_bytes"), std::string::npos) << status;
+}
+
+Task<absl::Status> PutInANewDirectory(Shard& shard) {
+  const StoreOptions options = SmallStore();
+  auto store = co_await ShardStore::Open(shard, "/new/db", options);
+  if (!store.ok()) co_return store.status();
+  co_return (co_await (*store)->Put("key", "value")).status();
+}
+
+Task<absl::Status> FindWhatWasPut(Shard& shard) {
+  StoreOptions options = SmallStore();
+  options.create_if_missing = false;
+  auto store = co_await ShardStore::Open(shard, "/new/db", options);
+  if (!store.ok()) co_return store.status();
+  const auto value = co_await (*store)->Get("key");
+  if (!value.ok()) co_return value.status();
+  EXPECT_EQ(*value, "value");
+  co_return co_await (*store)->Close();
+}
+
+// Its name is in a directory that is not its own.
+TEST_F(StoreOpenTest, ADirectoryThatItMadeIsThereAfterAPowerCut) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Simulation simulation({.seed = seed, .buffer_pool_bytes = size_t{4} << 20});
+    simulation.disk().MakeDirectories("/new");
+    EXPECT_EQ(simulation.Run(PutInANewDirectory).status, absl::OkStatus());
+    simulation.CutPower();
+    EXPECT_EQ(simulation.Run(FindWhatWasPut).status, absl::OkStatus()) << "seed " << seed;
+  }
 }
 
 }  // namespace
