@@ -92,6 +92,7 @@ Task<absl::StatusOr<WriteResult>> ShardStore::WriteLarge(std::vector<Operation> 
 // Nobody comes in between: the log has the records in the order of their sequences, and each is on
 // its way to the memtable when it is on its way to the log.
 uint64_t ShardStore::Begin(Operations operations, Durability durability, WriteResult* result) {
+  if (!IsCanary("store-epoch-cached")) last_.epoch = clock_->now();
   ++last_.counter;
   *result = {.sequence = last_, .reached = durability};
   const auto head = EncodeBatchHead(result->sequence, operations.count);
@@ -219,11 +220,70 @@ Task<absl::StatusOr<Snapshot>> ShardStore::TakeSnapshot() {
         "the shard has no memory for another snapshot (RuntimeOptions::memory_per_shard_bytes)");
   }
   Snapshot snapshot = *std::move(taken);
-  // Of those before it that are not visible yet it would show nothing now, and them later.
-  while (OldestPending() <= snapshot.sequence() && !IsCanary("store-snapshot-does-not-wait")) {
+  co_await AwaitPending(snapshot.sequence());
+  co_return snapshot;
+}
+
+Task<absl::StatusOr<Snapshot>> ShardStore::SnapshotAt(uint64_t epoch) {
+  if (closing_) co_return absl::UnavailableError("the store is closing");
+  const Sequence last = {epoch, UINT64_MAX};
+  co_await AwaitPending(last);
+  co_return SnapshotList::Borrow(last);
+}
+
+// Of those that are not visible yet a snapshot would show nothing now, and them later.
+Task<> ShardStore::AwaitPending(Sequence last) {
+  while (OldestPending() <= last && !IsCanary("store-snapshot-does-not-wait")) {
     co_await published_.Wait();
   }
-  co_return snapshot;
+}
+
+bool ShardStore::IsOnItsWay(std::string_view key, uint64_t before_epoch) const {
+  for (const std::deque<Pending>* const pending : {&pending_written_, &pending_durable_}) {
+    for (const Pending& change : *pending) {
+      if (change.sequence.epoch >= before_epoch) break;
+      if (change.entry->key() == key) return true;
+    }
+  }
+  return false;
+}
+
+// A snapshot that was taken since shows that write. Who reads now comes after it, and must not be
+// shown what was before.
+bool ShardStore::MustAwait(std::string_view key) const {
+  const uint64_t now = clock_->now();
+  return OldestPending().epoch < now && IsOnItsWay(key, now) &&
+         !IsCanary("store-read-does-not-wait");
+}
+
+bool ShardStore::MustAwaitAny(const std::vector<std::string_view>& keys) const {
+  if (OldestPending().epoch >= clock_->now()) return false;
+  return std::any_of(keys.begin(), keys.end(),
+                     [this](std::string_view key) { return MustAwait(key); });
+}
+
+Task<absl::StatusOr<std::optional<std::string>>> ShardStore::GetLater(std::string_view key) {
+  while (MustAwait(key)) co_await published_.Wait();
+  co_return co_await reader_.Get(key, std::nullopt);
+}
+
+Task<absl::StatusOr<PinnedValue>> ShardStore::GetPinnedLater(std::string_view key) {
+  while (MustAwait(key)) co_await published_.Wait();
+  co_return co_await reader_.GetPinned(key, std::nullopt);
+}
+
+Task<absl::StatusOr<std::vector<std::optional<std::string>>>> ShardStore::MultiGetLater(
+    std::vector<std::string_view> keys) {
+  while (MustAwaitAny(keys)) co_await published_.Wait();
+  co_return co_await reader_.MultiGet(std::move(keys), std::nullopt);
+}
+
+std::vector<Sequence> ShardStore::Moments() const {
+  std::vector<Sequence> moments = snapshots_.sequences();
+  if (IsCanary("compaction-ignores-clock")) return moments;
+  for (const uint64_t epoch : clock_->Held()) moments.push_back({epoch, UINT64_MAX});
+  std::sort(moments.begin(), moments.end());
+  return moments;
 }
 
 std::shared_ptr<Memtable> ShardStore::NewMemtable() const {
@@ -233,16 +293,19 @@ std::shared_ptr<Memtable> ShardStore::NewMemtable() const {
 
 Task<absl::StatusOr<std::optional<std::string>>> ShardStore::Get(std::string_view key,
                                                                  std::optional<Snapshot> snapshot) {
+  if (!snapshot.has_value() && MustAwait(key)) return GetLater(key);
   return reader_.Get(key, std::move(snapshot));
 }
 
 Task<absl::StatusOr<PinnedValue>> ShardStore::GetPinned(std::string_view key,
                                                         std::optional<Snapshot> snapshot) {
+  if (!snapshot.has_value() && MustAwait(key)) return GetPinnedLater(key);
   return reader_.GetPinned(key, std::move(snapshot));
 }
 
 Task<absl::StatusOr<std::vector<std::optional<std::string>>>> ShardStore::MultiGet(
     std::vector<std::string_view> keys, std::optional<Snapshot> snapshot) {
+  if (!snapshot.has_value() && MustAwaitAny(keys)) return MultiGetLater(std::move(keys));
   return reader_.MultiGet(std::move(keys), std::move(snapshot));
 }
 

@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ioengine/engine/blob/blob_writer.h"
+#include "ioengine/engine/epoch_clock.h"
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/read_view.h"
@@ -105,6 +106,10 @@ class ShardStore final : public ReadViewSource, private WalSink {
   // this call, and not of the store.
   static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> Open(Shard& shard, std::string directory,
                                                                 StoreOptions options = {});
+  // The same of a tablet, for an engine: all tablets of a database have one clock.
+  static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> Open(Shard& shard, std::string directory,
+                                                                StoreOptions options,
+                                                                std::shared_ptr<EpochClock> clock);
   ShardStore(const ShardStore&) = delete;
   ShardStore& operator=(const ShardStore&) = delete;
   // Close it first: otherwise what was not durable may be lost, as when the process is killed.
@@ -134,6 +139,8 @@ class ShardStore final : public ReadViewSource, private WalSink {
 
   // Of the moment of the call. Waits for the writes before it that are on their way to the log.
   Task<absl::StatusOr<Snapshot>> TakeSnapshot();
+  // The same of a moment of the clock, which the caller keeps until all that reads at it has ended.
+  Task<absl::StatusOr<Snapshot>> SnapshotAt(uint64_t epoch);
 
   // Makes all writes that were acknowledged durable.
   Task<absl::Status> Sync();
@@ -180,19 +187,20 @@ class ShardStore final : public ReadViewSource, private WalSink {
     Memtable::Entry* entry;
   };
 
-  ShardStore(Shard& shard, StoreOptions options, FileSystem files)
+  ShardStore(Shard& shard, StoreOptions options, std::shared_ptr<EpochClock> clock,
+             FileSystem files)
       : shard_(shard),
         options_(std::move(options)),
+        clock_(std::move(clock)),
         files_(std::move(files)),
         memory_(shard.io(), options_),
         snapshots_(&memory_.shard),
         space_(shard.io(), files_, options_.ballast_bytes),
         pacer_(options_.memtable_bytes) {}
 
-  static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> OpenOnce(Shard& shard,
-                                                                    std::string directory,
-                                                                    StoreOptions options,
-                                                                    bool* gave_way);
+  static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> OpenOnce(
+      Shard& shard, std::string directory, StoreOptions options, std::shared_ptr<EpochClock> clock,
+      bool* gave_way);
 
   void OnReached(Durability level, uint64_t record) override;
   void OnFailed(const absl::Status& status) override;
@@ -231,12 +239,24 @@ class ShardStore final : public ReadViewSource, private WalSink {
     return level == Durability::kDurable ? pending_durable_ : pending_written_;
   }
   Sequence OldestPending() const;
+  // Until there is no write up to there any more that is on its way.
+  Task<> AwaitPending(Sequence last);
+  bool IsOnItsWay(std::string_view key, uint64_t before_epoch) const;
+  bool MustAwait(std::string_view key) const;
+  bool MustAwaitAny(const std::vector<std::string_view>& keys) const;
+  Task<absl::StatusOr<std::optional<std::string>>> GetLater(std::string_view key);
+  Task<absl::StatusOr<PinnedValue>> GetPinnedLater(std::string_view key);
+  Task<absl::StatusOr<std::vector<std::optional<std::string>>>> MultiGetLater(
+      std::vector<std::string_view> keys);
+  // Of all that somebody may read at, ascending.
+  std::vector<Sequence> Moments() const;
   void ChargePending() {
     pending_charge_.Resize((pending_written_.size() + pending_durable_.size()) * sizeof(Pending));
   }
 
   Shard& shard_;
   const StoreOptions options_;
+  const std::shared_ptr<EpochClock> clock_;
   FileSystem files_;
   mutable StoreMemory memory_;  // who only reads takes some, too
   SnapshotList snapshots_;

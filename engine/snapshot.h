@@ -32,16 +32,17 @@ class Snapshot {
   struct Pin {
     Pin(std::shared_ptr<Counts> all, Sequence at, MemoryCharge taken)
         : counts(std::move(all)), sequence(at), charge(std::move(taken)) {
-      ++(*counts)[sequence];
+      if (counts != nullptr) ++(*counts)[sequence];
     }
     Pin(const Pin&) = delete;
     Pin& operator=(const Pin&) = delete;
     ~Pin() {
+      if (counts == nullptr) return;
       const auto found = counts->find(sequence);
       if (--found->second == 0) counts->erase(found);
     }
 
-    const std::shared_ptr<Counts> counts;
+    const std::shared_ptr<Counts> counts;  // null: it is kept elsewhere
     const Sequence sequence;
     const MemoryCharge charge;
   };
@@ -66,6 +67,11 @@ class SnapshotList {
     MemoryCharge charge(memory_);
     if (!charge.TryResize(kBytes)) return std::nullopt;
     return Snapshot(std::make_shared<const Snapshot::Pin>(counts_, at, std::move(charge)));
+  }
+
+  // A moment that somebody else keeps, for longer than it is used: one of an EpochClock.
+  static Snapshot Borrow(Sequence at) {
+    return Snapshot(std::make_shared<const Snapshot::Pin>(nullptr, at, MemoryCharge()));
   }
 
   // Of those that there are, ascending.

@@ -189,7 +189,7 @@ CompactionJob StoreCompactor::JobFor(const CompactionPick& pick, uint64_t run) {
   CompactionJob job;
   job.runs = pick.runs;
   // Later ones are newer than all that is in tables.
-  job.snapshots = store_.snapshots_.sequences();
+  job.snapshots = store_.Moments();
   job.is_bottom = pick.is_bottom;
   job.run = run;
   job.tier = pick.tier;

@@ -93,6 +93,11 @@ class Replay final : public WalVisitor {
 Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(Shard& shard,
                                                                    std::string directory,
                                                                    StoreOptions options) {
+  return Open(shard, std::move(directory), options, std::make_shared<EpochClock>());
+}
+
+Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(
+    Shard& shard, std::string directory, StoreOptions options, std::shared_ptr<EpochClock> clock) {
   if (absl::Status valid = options.Validate(); !valid.ok()) co_return valid;
   if (directory.empty()) {
     co_return absl::InvalidArgumentError("the name of the database's directory is empty");
@@ -106,20 +111,20 @@ Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(Shard& shard,
   }
   if (absl::Status fits = StoreMemory::Check(shard.io(), options); !fits.ok()) co_return fits;
   bool gave_way = false;
-  auto opened = co_await OpenOnce(shard, directory, options, &gave_way);
+  auto opened = co_await OpenOnce(shard, directory, options, clock, &gave_way);
   if (opened.ok() || !gave_way) co_return opened;
-  co_return co_await OpenOnce(shard, directory, options, &gave_way);
+  co_return co_await OpenOnce(shard, directory, options, clock, &gave_way);
 }
 
 // `gave_way`: there was no space, and there is some now.
-Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::OpenOnce(Shard& shard,
-                                                                       std::string directory,
-                                                                       StoreOptions options,
-                                                                       bool* gave_way) {
+Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::OpenOnce(
+    Shard& shard, std::string directory, StoreOptions options, std::shared_ptr<EpochClock> clock,
+    bool* gave_way) {
   const FileSystemOptions how = {.create = options.create_if_missing};
   absl::StatusOr<FileSystem> files = co_await FileSystem::Open(shard.io(), directory, how);
   if (!files.ok()) co_return files.status();
-  std::unique_ptr<ShardStore> store(new ShardStore(shard, std::move(options), *std::move(files)));
+  std::unique_ptr<ShardStore> store(
+      new ShardStore(shard, std::move(options), std::move(clock), *std::move(files)));
   StoreOpener opener(*store);
   absl::Status opened = co_await opener.Run();
   if (opened.ok()) co_return store;
@@ -182,6 +187,11 @@ Task<absl::Status> StoreOpener::ListFiles() {
 Task<absl::Status> StoreOpener::OpenRoot() {
   auto root = co_await RootFile::Open(store_.shard_.io(), store_.files_);
   if (root.ok()) {
+    if (const size_t tablets = (*root)->state().tablets.size(); tablets > 0) {
+      co_return absl::FailedPreconditionError(
+          absl::StrCat(store_.files_.root(), " has a database of ", tablets,
+                       tablets == 1 ? " shard" : " shards", ": open it with Engine"));
+    }
     root_ = *std::move(root);
     co_return absl::OkStatus();
   }
@@ -314,6 +324,7 @@ Task<absl::Status> StoreOpener::ReplayStreams() {
     store_.last_ = std::max(store_.last_, table.largest_sequence);
   }
   store_.last_.epoch = std::max(store_.last_.epoch, next_.epoch) + 1;
+  store_.clock_->RaiseTo(store_.last_.epoch);
   store_.stats_.recovered_records = replay.records();
   store_.view_ = std::move(view);
   co_return absl::OkStatus();

@@ -59,6 +59,13 @@ std::string EncodeBody(const RootState& state) {
     AppendVarint(body, manifest.root_epoch);
     AppendSeal(body, manifest.least);
   }
+  AppendVarint(body, state.tablets.size());
+  for (const RootTablet& tablet : state.tablets) {
+    AppendVarint(body, tablet.number);
+    AppendVarint(body, tablet.lower.size());
+    body += tablet.lower;
+  }
+  body += static_cast<char>(state.complete);
   return body;
 }
 
@@ -102,7 +109,15 @@ bool DecodeBody(std::span<const std::byte> body, RootState& state) {
     manifest.root_epoch = decoder.Varint();
     manifest.least = TakeSeal(decoder);
   }
-  return decoder.done();
+  const uint64_t tablets = decoder.Varint();
+  for (uint64_t i = 0; i < tablets && decoder.ok(); ++i) {
+    RootTablet& tablet = state.tablets.emplace_back();
+    tablet.number = decoder.Varint();
+    tablet.lower = decoder.Text();
+  }
+  const uint8_t complete = decoder.Fixed<uint8_t>();
+  state.complete = complete == 1;
+  return complete <= 1 && decoder.done();
 }
 
 }  // namespace
@@ -111,9 +126,9 @@ absl::Status EncodeRootSlot(const RootState& state, size_t slot_number, std::spa
   IOENGINE_CHECK(slot.size() == kRootSlotBytes, "a slot of ROOT has another size");
   const std::string body = EncodeBody(state);
   if (body.size() > kRootSlotBytes - kHeaderBytes) {
-    return absl::ResourceExhaustedError(absl::StrCat("ROOT has no room for ", state.streams.size(),
-                                                     " log streams and ", state.manifests.size(),
-                                                     " manifests"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("ROOT has no room for ", state.streams.size(), " log streams, ",
+                     state.manifests.size(), " manifests and ", state.tablets.size(), " tablets"));
   }
   SlotHeader header = {};
   header.magic = kMagic;

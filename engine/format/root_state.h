@@ -11,13 +11,14 @@
 //    │       streams: count varint, each  number, incarnation, root epoch, segment bytes  │
 //    │                varints, sealed u8, if it is 1:  frame, record  varints, hash u64    │
 //    │       manifests: count varint, each  number, incarnation, root epoch  varints,     │
-//    │                frame, record  varints, hash u64                                    │
+//    │                frame, record  varints, hash u64,                                   │
+//    │       tablets: count varint, each  number varint, lower text; complete u8          │
 //    ├────────────────────────────────────────────────────────────────────────────────────┤
 //    │ zeros up to kRootSlotBytes                                                         │
 //    └────────────────────────────────────────────────────────────────────────────────────┘
 //
 // The checksum is that of all behind it, padding included; its seed is the slot's number, so that a
-// slot in another one's place is found out.
+// slot in another one's place is found out. A text is a varint of the length, and so many bytes.
 #ifndef IOENGINE_ENGINE_FORMAT_ROOT_STATE_H_
 #define IOENGINE_ENGINE_FORMAT_ROOT_STATE_H_
 
@@ -80,6 +81,14 @@ struct RootManifest {
   friend bool operator==(const RootManifest&, const RootManifest&) = default;
 };
 
+// What one shard has of a database of several: a store in a directory of its own.
+struct RootTablet {
+  uint64_t number = 0;  // of the directory; never used twice
+  std::string lower;    // kRange: its first key; that of the first tablet is empty
+
+  friend bool operator==(const RootTablet&, const RootTablet&) = default;
+};
+
 struct RootState {
   uint64_t epoch = 0;  // counts the changes of ROOT
   Uuid database;
@@ -87,12 +96,16 @@ struct RootState {
   KeyPlacement placement;
   std::vector<RootStream> streams;
   std::vector<RootManifest> manifests;
+  // Of a database of several shards, whose streams and manifests are those of its tablets; in the
+  // order of keys, or of hashes, of which with kHash each has an equal part.
+  std::vector<RootTablet> tablets;
+  bool complete = true;  // else they are being made, and hold nothing
 
   friend bool operator==(const RootState&, const RootState&) = default;
 };
 
 // Fills `slot`, kRootSlotBytes, as that of number `slot_number`. ResourceExhausted: it has too many
-// streams and manifests for one.
+// streams, manifests and tablets for one.
 absl::Status EncodeRootSlot(const RootState& state, size_t slot_number, std::span<std::byte> slot);
 
 // Whether it begins as a slot does, whatever else of it is damaged.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/engine/format/tablet.h"
 #include "ioengine/engine/wal/wal_stream.h"
 #include "ioengine/tools/inspect/blob_check.h"
 #include "ioengine/tools/inspect/files.h"
@@ -249,10 +250,48 @@ class DatabaseInspection {
 
 }  // namespace
 
+namespace {
+
+absl::Status InspectTablet(const RootTablet& tablet, DatabaseReport& report) {
+  const std::string name = TabletName(tablet.number);
+  absl::StatusOr<DatabaseReport> inspected = InspectDatabase(report.directory + "/" + name);
+  if (absl::IsNotFound(inspected.status())) {
+    // One that is being made may be.
+    if (report.root->complete) {
+      report.problems.push_back(
+          absl::StrCat(report.directory, "/", name, ", a tablet that ROOT names, is missing"));
+    }
+    return absl::OkStatus();
+  }
+  if (!inspected.ok()) return inspected.status();
+  const Uuid expected = TabletIdentity(report.root->database, tablet.number);
+  if (inspected->root.has_value() && inspected->root->database != expected) {
+    report.problems.push_back(
+        absl::StrCat(report.directory, "/", name, " has another tablet, or that of another ",
+                     "database: identity ", inspected->root->database.ToString(), ", expected ",
+                     expected.ToString()));
+  }
+  for (const std::string& problem : inspected->problems) {
+    report.problems.push_back(absl::StrCat(name, ": ", problem));
+  }
+  for (const std::string& warning : inspected->warnings) {
+    report.warnings.push_back(absl::StrCat(name, ": ", warning));
+  }
+  report.tablets.push_back(*std::move(inspected));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<DatabaseReport> InspectDatabase(const std::string& directory) {
   absl::StatusOr<Files> files = ListFiles(directory);
   if (!files.ok()) return files.status();
-  return DatabaseInspection(directory, *std::move(files)).Run();
+  absl::StatusOr<DatabaseReport> report = DatabaseInspection(directory, *std::move(files)).Run();
+  if (!report.ok() || !report->root.has_value()) return report;
+  for (const RootTablet& tablet : report->root->tablets) {
+    if (absl::Status status = InspectTablet(tablet, *report); !status.ok()) return status;
+  }
+  return report;
 }
 
 }  // namespace ioengine::inspect

@@ -1,6 +1,8 @@
 #include "ioengine/tools/inspect/print.h"
 
 #include "absl/strings/str_cat.h"
+#include "ioengine/engine/format/tablet.h"
+#include "ioengine/engine/table/table_index.h"
 #include "ioengine/tools/inspect/print_parts.h"
 
 namespace ioengine::inspect {
@@ -10,6 +12,12 @@ std::string SealText(const std::optional<RootSeal>& seal) {
   if (!seal.has_value()) return "not sealed";
   return absl::StrCat("sealed with frame ", seal->frame, ", record ", seal->record, ", hash ",
                       Hex(seal->hash));
+}
+
+std::string PlacementText(const KeyPlacement& placement) {
+  if (placement.kind == KeyPlacement::Kind::kRange) return "by range";
+  if (placement.prefix_bytes == 0) return "by hash";
+  return absl::StrCat("by hash of the first ", placement.prefix_bytes, " bytes");
 }
 
 OrderedJson SealJson(const std::optional<RootSeal>& seal) {
@@ -33,13 +41,19 @@ OrderedJson StateJson(const RootState& state) {
                          {"root_epoch", manifest.root_epoch},
                          {"least", SealJson(manifest.least)}});
   }
+  OrderedJson tablets = OrderedJson::array();
+  for (const RootTablet& tablet : state.tablets) {
+    tablets.push_back({{"tablet", tablet.number}, {"lower", ShownKey(tablet.lower)}});
+  }
   return {{"epoch", state.epoch},
           {"database", state.database.ToString()},
           {"incarnation", state.incarnation},
           {"placement", state.placement.kind == KeyPlacement::Kind::kHash ? "hash" : "range"},
           {"prefix_bytes", state.placement.prefix_bytes},
           {"streams", streams},
-          {"manifests", manifests}};
+          {"manifests", manifests},
+          {"tablets", tablets},
+          {"complete", state.complete}};
 }
 
 void Add(const TableRecord& table, TableRecord& sums) {
@@ -100,8 +114,7 @@ std::string DumpText(const std::vector<SlotReport>& slots) {
     const RootState& state = slot.state;
     absl::StrAppend(&text, "slot ", slot.slot, ": epoch ", state.epoch, ", database ",
                     state.database.ToString(), ", incarnation ", state.incarnation, ", placement ",
-                    state.placement.kind == KeyPlacement::Kind::kHash ? "by hash" : "by range",
-                    "\n");
+                    PlacementText(state.placement), "\n");
     for (const RootStream& stream : state.streams) {
       absl::StrAppend(&text, "  log ", stream.stream, " of incarnation ", stream.incarnation,
                       ", from epoch ", stream.root_epoch, ", segments of ", stream.segment_bytes,
@@ -113,6 +126,11 @@ std::string DumpText(const std::vector<SlotReport>& slots) {
                       ", which goes on at least to frame ", manifest.least.frame, ", record ",
                       manifest.least.record, ", hash ", Hex(manifest.least.hash), "\n");
     }
+    for (const RootTablet& tablet : state.tablets) {
+      absl::StrAppend(&text, "  ", TabletName(tablet.number), ", keys from ",
+                      ShownKey(tablet.lower), "\n");
+    }
+    if (!state.complete) absl::StrAppend(&text, "  not complete\n");
   }
   return text;
 }
@@ -203,8 +221,13 @@ std::string StatsText(const DatabaseReport& report) {
   std::string text = report.directory + "\n";
   if (!report.root.has_value()) return text + "ROOT: it is not known what is in force\n";
   const RootState& root = *report.root;
-  absl::StrAppend(&text, "database ", root.database.ToString(), ", epoch ", root.epoch, ", opened ",
-                  root.incarnation, " times\n");
+  absl::StrAppend(&text, "database ", root.database.ToString(), ", epoch ", root.epoch);
+  if (root.tablets.empty()) {
+    absl::StrAppend(&text, ", opened ", root.incarnation, " times\n");
+  } else {
+    absl::StrAppend(&text, ", ", root.tablets.size(), " tablets, ", PlacementText(root.placement),
+                    "\n");
+  }
   for (const StreamReport& stream : report.streams) {
     if (stream.finished) {
       absl::StrAppend(&text, "log ", stream.root.stream, ": tables contain all of it\n");
@@ -241,6 +264,10 @@ std::string StatsText(const DatabaseReport& report) {
   if (!report.orphans.empty()) {
     absl::StrAppend(&text, report.orphans.size(), " files that nobody needs\n");
   }
+  if (!root.complete) absl::StrAppend(&text, "its tablets are being made, and hold nothing\n");
+  for (const DatabaseReport& tablet : report.tablets) {
+    absl::StrAppend(&text, "\n", StatsText(tablet));
+  }
   return text;
 }
 
@@ -257,7 +284,9 @@ std::string VerifyText(const DatabaseReport& report) {
   return text;
 }
 
-std::string Json(const DatabaseReport& report) {
+namespace {
+
+OrderedJson ReportJson(const DatabaseReport& report) {
   OrderedJson streams = OrderedJson::array();
   for (const StreamReport& stream : report.streams) streams.push_back(StreamJson(stream));
   OrderedJson tables = OrderedJson::array();
@@ -273,7 +302,14 @@ std::string Json(const DatabaseReport& report) {
       {"orphans", report.orphans},
       {"problems", report.problems},
       {"warnings", report.warnings}};
-  return json.dump(2) + "\n";
+  OrderedJson tablets = OrderedJson::array();
+  for (const DatabaseReport& tablet : report.tablets) tablets.push_back(ReportJson(tablet));
+  json["of_tablets"] = tablets;
+  return json;
 }
+
+}  // namespace
+
+std::string Json(const DatabaseReport& report) { return ReportJson(report).dump(2) + "\n"; }
 
 }  // namespace ioengine::inspect

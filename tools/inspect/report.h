@@ -138,6 +138,8 @@ struct DatabaseReport {
   std::vector<std::string> orphans;        // files that nobody needs: the next open removes them
   std::vector<std::string> problems;       // each names its file; empty: all can be read
   std::vector<std::string> warnings;       // what the next open makes good
+  // Of a database of several shards, whose problems and warnings are those of its tablets, too.
+  std::vector<DatabaseReport> tablets;
 };
 
 // Reads; changes nothing, and takes no lock: of a database that is open it may see half a change.

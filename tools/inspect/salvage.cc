@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/blob_format.h"
+#include "ioengine/engine/format/tablet.h"
 #include "ioengine/engine/format/wal_frame.h"
 #include "ioengine/engine/runtime.h"
 #include "ioengine/engine/shard_store.h"
@@ -156,6 +157,12 @@ absl::StatusOr<Known> FindOut(const std::string& directory) {
   FindInForce(report);
   known.root = std::move(report.root);
   if (!known.root.has_value()) return known;
+  if (!known.root->tablets.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(directory, " has a database of several shards: salvage its tablets, ",
+                     directory, "/", TabletName(known.root->tablets.front().number),
+                     " and so on, each into a directory of its own"));
+  }
   if (known.root->manifests.empty()) known.manifest.emplace();
   if (known.root->manifests.size() != 1) return known;
   const RootManifest& named = known.root->manifests.front();

@@ -34,6 +34,7 @@ RootState Example() {
                       .incarnation = 3,
                       .root_epoch = 7,
                       .least = {.frame = 2, .record = 40, .hash = 0x1112131415161718}}};
+  state.tablets = {{.number = 1, .lower = ""}, {.number = 300, .lower = "m"}};
   return state;
 }
 
@@ -48,12 +49,12 @@ TEST(RootStateTest, GoldenBytes) {
   EXPECT_EQ(Hex(AsText(slot).substr(8, 56)),
             "696f65524f4f5400"  // magic
             "01000000"
-            "2b000000"                          // format version, body bytes
+            "33000000"                          // format version, body bytes
             "0700000000000000"                  // epoch
             "01000000000040008200000000000000"  // database
             "0300000000000000"
             "0000000000000000");
-  EXPECT_EQ(Hex(AsText(slot).substr(64, 52)),
+  EXPECT_EQ(Hex(AsText(slot).substr(64, 60)),
             "01"
             "ac02"  // placement
             "02"
@@ -67,8 +68,12 @@ TEST(RootStateTest, GoldenBytes) {
             "060307"
             "0228"
             "1817161514131211"  // manifests
+            "02"
+            "0100"
+            "ac02016d"  // tablets
+            "01"        // complete
             "000000000000000000");
-  EXPECT_EQ(LoadFixed<uint64_t>(slot.data()), 14454435157841205913u) << "checksum";
+  EXPECT_EQ(LoadFixed<uint64_t>(slot.data()), 15694181095497524650u) << "checksum";
 }
 
 TEST(RootStateTest, ComesBack) {

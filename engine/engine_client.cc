@@ -1,0 +1,32 @@
+#include "ioengine/engine/engine_client.h"
+
+#include "ioengine/engine/engine.h"
+
+namespace ioengine {
+
+EngineClient::Owner EngineClient::Find(const std::string& key) const {
+  const ShardId shard = engine_->ShardOf(key);
+  return {shard, engine_->part(shard)};
+}
+
+EngineBatch::EngineBatch(EngineClient& client) : client_(client) {
+  for (size_t i = 0; i < client.engine().shard_count(); ++i) {
+    batches_.push_back(std::make_unique<Batch>(*client.client_, static_cast<ShardId>(i)));
+  }
+}
+
+size_t EngineBatch::size() const {
+  size_t sum = 0;
+  for (const auto& batch : batches_) sum += batch->size();
+  return sum;
+}
+
+absl::Status EngineBatch::Submit() {
+  absl::Status status;
+  for (const auto& batch : batches_) {
+    if (batch->size() > 0) status.Update(batch->Submit());
+  }
+  return status;
+}
+
+}  // namespace ioengine

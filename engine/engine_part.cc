@@ -1,0 +1,69 @@
+#include "ioengine/engine/engine_part.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ioengine/engine/format/uuid.h"
+
+namespace ioengine {
+
+Task<absl::StatusOr<std::shared_ptr<EnginePart>>> EnginePart::Open(
+    Shard& shard, std::string directory, StoreOptions options, std::shared_ptr<EpochClock> clock) {
+  const std::string where = directory;
+  auto store = co_await ShardStore::Open(shard, std::move(directory), options, std::move(clock));
+  if (!store.ok()) co_return store.status();
+  if ((*store)->root().database != *options.database) {
+    absl::Status other = absl::DataLossError(absl::StrCat(
+        where, " has the tablet of another database, or another one of this: ", "identity ",
+        (*store)->root().database.ToString(), ", expected ", options.database->ToString()));
+    const absl::Status closed = co_await (*store)->Close();
+    closed.IgnoreError();
+    co_return other;
+  }
+  const std::shared_ptr<EnginePart> part(new EnginePart(*std::move(store)));
+  part->self_ = part;
+  shard.executor().Spawn(Reside(part.get()));
+  co_return part;
+}
+
+// A task for as long as the part is open: it ends with the shard at the latest.
+Task<> EnginePart::Reside(EnginePart* part) {
+  struct Ending {
+    EnginePart* part;
+    ~Ending() { part->End(); }
+  };
+  const Ending ending{part};
+  co_await part->closed_.Wait();
+}
+
+// A shard that stops destroys its tasks in no order, so calls may still be there, and use the
+// store.
+void EnginePart::End() {
+  closing_ = true;
+  ended_ = true;
+  if (calls_ == 0) OnIdle();
+}
+
+void EnginePart::OnIdle() {
+  idle_.Set();
+  if (!ended_) return;
+  store_.reset();
+  home_.reset();
+  const std::shared_ptr<EnginePart> last = std::move(self_);
+}
+
+Task<absl::Status> EnginePart::Close(Shard&, EnginePart* part) {
+  if (part->closing_) co_return absl::UnavailableError("the engine is closed already");
+  part->closing_ = true;
+  while (part->calls_ > 0) {
+    part->idle_.Reset();
+    co_await part->idle_.Wait();
+  }
+  absl::Status closed = co_await part->store_->Close();
+  part->store_.reset();
+  part->home_.reset();
+  part->closed_.Set();
+  co_return closed;
+}
+
+}  // namespace ioengine
