@@ -18,9 +18,11 @@ from log_model import LogModel  # noqa: E402
 from manifest_model import ManifestModel  # noqa: E402
 from root_model import RootModel  # noqa: E402
 from segment_model import SegmentModel  # noqa: E402
+from snapshot_model import SnapshotModel  # noqa: E402
 from stream_model import StreamModel  # noqa: E402
 
-MODELS = (LogModel, SegmentModel, FlushModel, ManifestModel, StreamModel, RootModel)
+MODELS = (LogModel, SegmentModel, FlushModel, ManifestModel, StreamModel, RootModel,
+          SnapshotModel)
 
 
 def run(model_class, broken, large, trace):
