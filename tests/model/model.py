@@ -12,6 +12,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
+from batch_model import BatchModel  # noqa: E402
 from explorer import explore, look_for, print_trace  # noqa: E402
 from flush_model import FlushModel  # noqa: E402
 from log_model import LogModel  # noqa: E402
@@ -22,7 +23,7 @@ from snapshot_model import SnapshotModel  # noqa: E402
 from stream_model import StreamModel  # noqa: E402
 
 MODELS = (LogModel, SegmentModel, FlushModel, ManifestModel, StreamModel, RootModel,
-          SnapshotModel)
+          SnapshotModel, BatchModel)
 
 
 def run(model_class, broken, large, trace):

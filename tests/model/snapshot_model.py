@@ -1,77 +1,21 @@
-"""Versions: one epoch for all shards, snapshots, batches over several shards, and what compaction keeps.
+"""Versions: one epoch for all shards, snapshots, batches over several shards, and what compaction
+keeps.
 
-A script says which operations there are; each begins at any time, so every chain of clients is among
-the orders. An operation that waits counts as begun when it was asked for, but a read and a snapshot
-only when they are answered: this leaves them the least room. What was observed has to fit one order
-in time, in which a snapshot is one instant, and so is a batch for all but current reads.
+A script says which operations there are; each begins at any time, so every chain of clients is
+among the orders. A write and a batch count as begun when they arrive, a read and a snapshot only
+when they are answered: this leaves them the least room. What was seen has to fit one order in time.
 
-Crashes are the business of batch_model.py. Here the log of a shard ends well, record by record, or fails.
+Crashes are the business of batch_model.py. Here the log of a shard goes well, record by record, or
+fails.
 """
 
 from typing import NamedTuple
 
 from device import replaced
 from explorer import Violation
-
-
-class Op(NamedTuple):
-    kind: str  # write, batch, read, snapshot
-    keys: tuple = ()  # a0: key a of shard 0; the first one's shard coordinates a batch
-
-
-def op(kind, keys):
-    return Op(kind, tuple(keys.split()))
-
-
-class Script(NamedTuple):
-    size: int  # from which size of the model on it is run
-    shards: int
-    ops: tuple
-    compactions: int = 0
-    faults: int = 0  # writes of a log that fail
-
-
-SCRIPTS = {
-    "writes": Script(0, 2, (op("write", "a0"), op("write", "b1"), op("snapshot", "a0 b1"))),
-    "reads": Script(0, 2, (op("write", "a0"), op("snapshot", "a0"), op("read", "a0")), faults=1),
-    "batch": Script(0, 2, (op("batch", "b1 a0"), op("snapshot", "a0 b1"), op("read", "b1"))),
-    "batch, write": Script(0, 2, (op("batch", "a0 b1"), op("write", "b1"), op("read", "a0"))),
-    "two batches": Script(0, 2, (op("batch", "a0 b1"), op("batch", "b1 a0"))),
-    "retention": Script(0, 1, (op("write", "a0"), op("write", "a0"), op("snapshot", "a0")),
-                        compactions=1, faults=1),
-    "failed batch": Script(0, 2, (op("batch", "a0 b1"), op("snapshot", "a0"), op("read", "a0")),
-                           faults=1),
-    "chain": Script(1, 2, (op("write", "a0"), op("read", "a0"), op("write", "b1"),
-                           op("snapshot", "a0 b1"), op("read", "b1"))),
-    "two snapshots": Script(1, 2, (op("write", "a0"), op("write", "b1"), op("snapshot", "a0 b1"),
-                                   op("snapshot", "b1 a0"))),
-    "batch in a chain": Script(1, 2, (op("batch", "a0 b1"), op("write", "b1"), op("read", "a0"),
-                                      op("snapshot", "a0 b1"))),
-    "overlapping": Script(1, 2, (op("batch", "a0 b1"), op("batch", "b1 a0"),
-                                 op("snapshot", "a0 b1")), faults=1),
-    "ring": Script(1, 3, (op("batch", "a0 b1"), op("batch", "b1 c2"), op("batch", "c2 a0"))),
-    "three shards": Script(1, 3, (op("batch", "b1 a0 c2"), op("snapshot", "a0 b1 c2"),
-                                  op("read", "c2")), faults=1),
-    "parts of two keys": Script(1, 2, (op("batch", "a0 c0 b1"), op("write", "c0"),
-                                       op("write", "a0")), faults=1),
-    "retention, batch": Script(1, 2, (op("write", "a0"), op("batch", "a0 b1"),
-                                      op("snapshot", "a0 b1")), compactions=1),
-    "two keys of a shard": Script(1, 1, (op("write", "a0"), op("write", "c0"), op("read", "a0"),
-                                         op("snapshot", "a0 c0")), faults=1),
-    "behind a hold": Script(1, 2, (op("batch", "a0 b1"), op("write", "a0"), op("write", "a0"),
-                                   op("snapshot", "a0 b1"))),
-    "chain over batches": Script(2, 3, (op("batch", "a0 b1"), op("read", "b1"), op("write", "c2"),
-                                        op("snapshot", "a0 c2"), op("read", "a0"))),
-    "overlapping, read": Script(2, 3, (op("batch", "a0 b1"), op("batch", "c2 b1"),
-                                       op("snapshot", "a0 b1 c2"), op("read", "b1")), faults=1),
-    "three batches": Script(2, 2, (op("batch", "a0 b1"), op("batch", "b1 a0"), op("write", "b1"),
-                                   op("batch", "b1 a0")), faults=1),
-    "chain of reads": Script(2, 2, (op("write", "a0"), op("read", "a0"), op("write", "b1"),
-                                    op("read", "b1"), op("snapshot", "a0 b1")), faults=1),
-    "retention, two snapshots": Script(2, 2, (op("write", "a0"), op("batch", "a0 b1"),
-                                              op("snapshot", "a0"), op("snapshot", "a0 b1")),
-                                       compactions=1),
-}
+from order import NOTHING, what_is_wrong
+from scripts import SNAPSHOT_SCRIPTS as SCRIPTS
+from scripts import shard_of
 
 
 class Progress(NamedTuple):
@@ -82,8 +26,8 @@ class Progress(NamedTuple):
     # snapshot: slot, taken; read: done
     before: int = 0  # mask of operations that were answered when it began
     version: tuple = (0, 0)
-    asked: int = 0  # batch: how many shards have given their hold
-    holds: tuple = ()  # batch: (shard, epoch) of each hold that it still has
+    asked: int = 0  # batch: how many holds it was given
+    holds: tuple = ()  # batch: (keys, epoch) of each that it still has
     applied: int = 0  # batch: mask of shards
     seen: tuple = ()  # of each key: the operation whose value was read, NOTHING, or None: not yet
 
@@ -104,13 +48,8 @@ class State(NamedTuple):
     faults: int = 0
 
 
-NOTHING = -1
 LAST = {"write": ("done", "failed"), "batch": ("done", "failed"), "read": ("done",),
         "snapshot": ("taken",)}
-
-
-def shard_of(key):
-    return int(key[1])
 
 
 class SnapshotModel:
@@ -130,6 +69,7 @@ class SnapshotModel:
         "compaction-counts-writes-in-flight": "a value goes when a write that is still on its way "
                                               "supersedes it",
         "holds-unordered": "the coordinator takes its own hold first, then the others",
+        "keys-held-one-by-one": "a batch takes hold of the keys of its part one by one",
         "version-of-coordinator": "a batch's version is the coordinator's proposal",
         "counters-not-raised": "a shard's counter stays as it was when a batch is applied",
         "released-before-apply": "the holds are released when the record is durable",
@@ -144,8 +84,8 @@ class SnapshotModel:
                                        "the version will not be smaller than the proposal",
         "waiters-overtaken": "order among those that wait for a key prevents only that one waits "
                              "for ever, and here operations are few",
-        "poisoned-shard-holds": "a poisoned participant could give holds: it can still apply; it "
-                                "is poisoned for writes, and a batch is one",
+        "poisoned-participant-holds": "a poisoned participant could give holds: it can still "
+                                      "apply, and a batch comes to an end",
     }
 
     def __init__(self, breaks=frozenset(), size=1):
@@ -154,12 +94,15 @@ class SnapshotModel:
         self.checked = {}
         self.keys = {name: sorted({key for o in script.ops for key in o.keys})
                      for name, script in SCRIPTS.items()}
-        self.shards = {o: self.order(o) for script in SCRIPTS.values() for o in script.ops}
 
-    def order(self, o):
-        """In which order a batch takes its holds."""
-        shards = list(dict.fromkeys(map(shard_of, o.keys)))
-        return shards if "holds-unordered" in self.broken else sorted(shards)
+    def parts(self, o):
+        """Which keys a batch takes hold of at once, in which order."""
+        if "keys-held-one-by-one" in self.broken:
+            return tuple((key,) for key in sorted(o.keys, key=shard_of))
+        shards = o.shards
+        if "holds-unordered" in self.broken:
+            shards = dict.fromkeys(map(shard_of, o.keys))
+        return tuple(tuple(key for key in o.keys if shard_of(key) == shard) for shard in shards)
 
     def initial(self):
         for name, script in SCRIPTS.items():
@@ -219,9 +162,6 @@ class SnapshotModel:
     def answer(self, s, n):
         return s._replace(answered=s.answered | 1 << n)
 
-    def keys_on(self, s, n, shard):
-        return [key for key in SCRIPTS[s.script].ops[n].keys if shard_of(key) == shard]
-
     def epoch_at(self, s, shard):
         if "clock-per-shard" in self.broken:
             return s.counters[shard] + 1
@@ -231,15 +171,18 @@ class SnapshotModel:
 
     def held(self, s, key):
         """The epochs of the holds on a key, each with its batch."""
-        shard = shard_of(key)
-        return [(epoch, n) for n, p in enumerate(s.ops) for at, epoch in p.holds
-                if at == shard and key in SCRIPTS[s.script].ops[n].keys]
+        return [(epoch, n) for n, p in enumerate(s.ops) for keys, epoch in p.holds if key in keys]
 
-    def must_wait(self, s, n, shard, waiting):
-        ahead = {key for w in waiting for key in self.keys_on(s, w, shard)}
+    def wanted(self, s, n):
+        """The keys that a write or a batch needs next."""
+        o = SCRIPTS[s.script].ops[n]
+        return o.keys if o.kind == "write" else self.parts(o)[s.ops[n].asked]
+
+    def must_wait(self, s, n, waiting):
+        ahead = {key for w in waiting for key in self.wanted(s, w)}
         if "waiters-overtaken" in self.broken:
             ahead = ()
-        return any(key in ahead or self.held(s, key) for key in self.keys_on(s, n, shard))
+        return any(key in ahead or self.held(s, key) for key in self.wanted(s, n))
 
     def wait(self, s, n, shard):
         return self.put(s, n, phase="waiting")._replace(
@@ -247,7 +190,7 @@ class SnapshotModel:
 
     def wake(self, s, shard):
         for place, n in enumerate(s.waiting[shard]):
-            if not self.must_wait(s, n, shard, s.waiting[shard][:place]):
+            if not self.must_wait(s, n, s.waiting[shard][:place]):
                 rest = s._replace(waiting=replaced(s.waiting, shard, tuple(
                     w for w in s.waiting[shard] if w != n)))
                 if SCRIPTS[s.script].ops[n].kind == "write":
@@ -264,7 +207,7 @@ class SnapshotModel:
         s = self.put(s, n, before=s.answered)
         if "version-before-hold" in self.broken:
             s = self.take_version(s, n, shard)
-        if self.must_wait(s, n, shard, s.waiting[shard]):
+        if self.must_wait(s, n, s.waiting[shard]):
             return self.wait(s, n, shard)
         return self.enter(s, n, shard)
 
@@ -322,15 +265,15 @@ class SnapshotModel:
 
     def batch(self, s, n):
         o, p = SCRIPTS[s.script].ops[n], s.ops[n]
-        shards, coordinator = self.shards[o], shard_of(o.keys[0])
+        coordinator = shard_of(o.keys[0])
         if p.phase == "idle":
             yield f"{n}: batch {' '.join(o.keys)} begins", self.put(
                 s, n, phase="asking", before=s.answered)
         elif p.phase == "asking":
-            shard = shards[p.asked]
-            if s.poisoned >> shard & 1 and "poisoned-shard-holds" not in self.broken:
+            shard = shard_of(self.wanted(s, n)[0])
+            if s.poisoned >> shard & 1 and "poisoned-participant-holds" not in self.broken:
                 yield f"{n}: shard {shard} refuses the hold", self.put(s, n, phase="release")
-            elif self.must_wait(s, n, shard, s.waiting[shard]):
+            elif self.must_wait(s, n, s.waiting[shard]):
                 yield f"{n}: waits on shard {shard}", self.wait(s, n, shard)
             else:
                 yield f"{n}: hold on shard {shard}", self.hold(s, n, shard)
@@ -341,14 +284,14 @@ class SnapshotModel:
                 yield f"{n}: record appended", self.put(s, n, phase="flying")._replace(
                     streams=replaced(s.streams, coordinator, s.streams[coordinator] + (n,)))
         elif p.phase == "apply":
-            for shard in shards:
+            for shard in o.shards:
                 if not p.applied >> shard & 1:
                     yield f"{n}: applied on shard {shard}", self.apply(s, n, shard)
         elif p.phase == "release":
             if not p.holds:
                 yield f"{n}: batch has failed", self.put(s, n, phase="failed")
             for entry in p.holds:
-                yield f"{n}: released on shard {entry[0]}", self.put(
+                yield f"{n}: {' '.join(entry[0])} released", self.put(
                     s, n, holds=tuple(e for e in p.holds if e != entry))
 
     def hold(self, s, n, shard):
@@ -359,19 +302,19 @@ class SnapshotModel:
             version = proposal if shard == shard_of(o.keys[0]) else p.version
         else:
             version = max(p.version, proposal)
-        phase = "held" if p.asked + 1 == len(self.shards[o]) else "asking"
-        return self.put(s, n, phase=phase, version=version, asked=p.asked + 1,
-                        holds=p.holds + ((shard, epoch),))
+        holds = p.holds + ((self.wanted(s, n), epoch),)
+        phase = "held" if p.asked + 1 == len(self.parts(o)) else "asking"
+        return self.put(s, n, phase=phase, version=version, asked=p.asked + 1, holds=holds)
 
     def apply(self, s, n, shard):
         p = s.ops[n]
         applied = p.applied | 1 << shard
-        is_done = applied.bit_count() == len(self.shards[SCRIPTS[s.script].ops[n]])
+        is_done = applied.bit_count() == len(SCRIPTS[s.script].ops[n].shards)
         if "counters-not-raised" not in self.broken:
             s = s._replace(counters=replaced(s.counters, shard,
                                              max(s.counters[shard], p.version[1])))
         s = self.put(s, n, applied=applied, phase="done" if is_done else "apply",
-                     holds=tuple(e for e in p.holds if e[0] != shard))
+                     holds=tuple(e for e in p.holds if shard_of(e[0][0]) != shard))
         return self.answer(s, n) if is_done else s
 
     # Reads.
@@ -487,58 +430,10 @@ class SnapshotModel:
                     if seen is not None and again != seen:
                         return Violation(f"snapshot {n} read {seen} from {key}, and now {again}")
         visible = s._replace(dropped=frozenset())
-        chains = tuple(tuple(n for _, n in self.versions(visible, key))
+        chains = tuple((key, tuple(n for _, n in self.versions(visible, key)))
                        for key in self.keys[s.script])
         history = (s.script, chains, tuple((p.before, p.seen) for p in s.ops))
         if history not in self.checked:
-            self.checked[history] = self.judge(*history)
-        return self.checked[history]
-
-    def judge(self, name, chains, done):
-        ops = SCRIPTS[name].ops
-        for by_part in (False, True):
-            edges = {}
-
-            def add(before, after):
-                if before != after:
-                    edges.setdefault(before, set()).add(after)
-
-            def node(n, key):
-                return (n, key) if by_part and ops[n].kind == "batch" else (n, None)
-
-            nodes = {n: {node(n, key) for key in ops[n].keys} for n in range(len(ops))}
-            for n, (before, _) in enumerate(done):
-                for m in nodes:
-                    if before >> m & 1:
-                        for first in nodes[m]:
-                            for second in nodes[n]:
-                                add(first, second)
-            for key, chain in zip(self.keys[name], chains):
-                for first, second in zip(chain, chain[1:]):
-                    add(node(first, key), node(second, key))
-                for n, (_, seen) in enumerate(done):
-                    for read, value in zip(ops[n].keys, seen):
-                        if read != key or value is None:
-                            continue
-                        if value != NOTHING:
-                            add(node(value, key), node(n, key))
-                        newer = chain[chain.index(value) + 1:] if value in chain else chain
-                        # Current reads may see one part of a batch before the other.
-                        if newer and (by_part or ops[n].kind == "snapshot"):
-                            add(node(n, key), node(newer[0], key))
-            if not is_ordered(edges):
-                return Violation("what was seen fits no order" if by_part else
-                                 "what snapshots saw fits no order")
-        return None
-
-
-def is_ordered(edges):
-    """Whether there is an order that all edges {node: set of later nodes} keep to."""
-    left = {node: set(later) for node, later in edges.items()}
-    while left:
-        last = [node for node, later in left.items() if not later & left.keys()]
-        if not last:
-            return False
-        for node in last:
-            del left[node]
-    return True
+            self.checked[history] = what_is_wrong(script.ops, dict(chains), history[2])
+        wrong = self.checked[history]
+        return Violation(wrong) if wrong else None
