@@ -44,6 +44,7 @@ class State(NamedTuple):
     kept: int = 0  # what must survive
     gone: int = 0  # what must not come back
     volatile: int = 0  # what is only in memory of `tables`
+    dropped: int = 0  # what compaction has taken away
     contained: int = 0  # what the manifests say of the logs: never to be applied again
     groups: tuple = ()  # recovery: what each shard has found
     crashes: int = 0
@@ -66,10 +67,14 @@ class BatchModel:
         "released-by-coordinator": "the log is released when the coordinator's own edit is durable",
         "superseded-not-contained": "a poisoned shard's edit does not say that a write which it "
                                     "left out must not come back below a newer value",
+        "compared-with-tables": "the edit does not say it; instead recovery compares what it finds "
+                                "with the versions in tables",
         "failed-write-flushed": "a poisoned shard flushes its own failed writes with what others "
                                 "logged",
         "kept-memtable-first": "the memtable that a poisoned shard keeps for reads is looked up "
                                "before tables that were flushed later",
+        "compacted-around-kept-memtable": "compaction moves what is newer than such a memtable "
+                                          "below it",
         "unknown-batch-released": "a batch whose log write failed counts as failed at once",
         "decided-before-seal": "its outcome is decided before ROOT has sealed the failed stream",
         "own-stream-only": "recovery gives each shard what its own stream holds, not what its keys "
@@ -128,6 +133,9 @@ class BatchModel:
     def of_key(self, s, key):
         return sum(1 << i for i, (_, k) in enumerate(self.items[s.script]) if k == key)
 
+    def is_delete(self, s, item):
+        return SCRIPTS[s.script].ops[self.items[s.script][item][0]].kind == "delete"
+
     def version(self, s, item):
         return s.versions[self.items[s.script][item][0]]
 
@@ -183,7 +191,7 @@ class BatchModel:
             shard = o.shards[0]
             s = self.append(s, n, shard, "flying")
             items = self.of_op(s, n)
-            yield f"{n}: write {' '.join(o.keys)} appended", s._replace(
+            yield f"{n}: {o.kind} {' '.join(o.keys)} appended", s._replace(
                 visible=s.visible | items if o.kind == "memory" else s.visible,
                 counters=replaced(s.counters, shard, count),
                 memtables=replaced(s.memtables, shard, s.memtables[shard] | items))
@@ -194,7 +202,7 @@ class BatchModel:
         for shard in logged:
             s = self.append(s, n, shard,
                             "apply" if "applied-before-durable" in self.broken else "flying")
-        yield f"{n}: batch {' '.join(o.keys)} held and appended", s
+        yield f"{n}: {o.kind} {' '.join(o.keys)} held and appended", s
 
     def append(self, s, n, shard, phase):
         log = s.logs[shard]
@@ -202,7 +210,7 @@ class BatchModel:
             s.logs, shard, log._replace(records=log.records + (n,))))
 
     def is_batch(self, s, n):
-        return SCRIPTS[s.script].ops[n].kind == "batch"
+        return len(SCRIPTS[s.script].ops[n].shards) > 1
 
     def is_durable(self, s, n):
         """Whether all records of an operation are known to be durable."""
@@ -294,19 +302,23 @@ class BatchModel:
         for key in sorted({key for _, key in self.items[s.script]}):
             newest = self.newest(s, s.visible & self.of_key(s, key))
             found = self.look_up(s, key)
-            if found != newest:
+            gone = all(i is None or self.is_delete(s, i) for i in (found, newest))
+            if found != newest and not gone:
                 ops = [None if i is None else self.items[s.script][i][0] for i in (found, newest)]
                 return Violation(f"a read of {key} gives operation {ops[0]} instead of {ops[1]}")
         return None
 
-    # Flush and release.
+    # Flush, compaction, release.
 
     def flush(self, s, shard):
         if s.memtables[shard] and not s.frozen[shard]:
             yield f"switch memtable {shard}", s._replace(
                 memtables=replaced(s.memtables, shard, 0),
                 frozen=replaced(s.frozen, shard, s.memtables[shard]))
-        log = s.logs[shard]
+        run, log = s.tables[shard], s.logs[shard]
+        if not union(run) & s.volatile or "compacted-around-kept-memtable" in self.broken:
+            if len(run) > 1 or any(self.is_delete(s, i) for i in bits(union(run))):
+                yield f"compact {shard}", self.compact(s, shard)
         if s.frozen[shard] and (s.poisoned >> shard & 1 or
                                 not s.frozen[shard] & self.of_ops(s, log.records[log.durable:])):
             yield f"edit of {shard} durable", self.edit(s, shard)
@@ -335,7 +347,7 @@ class BatchModel:
     def superseded(self, s, shard, content):
         """What is older than `content` and was left out of tables: recovery, which puts what it
         finds in the log above the tables, must not find it there any more."""
-        if "superseded-not-contained" in self.broken:
+        if self.broken & {"superseded-not-contained", "compared-with-tables"}:
             return 0
         result = 0
         for item in bits(self.of_shard(s, shard) & ~content):
@@ -343,6 +355,18 @@ class BatchModel:
             if newest is not None and (0, 0) < self.version(s, item) < self.version(s, newest):
                 result |= 1 << item
         return result
+
+    def compact(self, s, shard):
+        """One table at the bottom, without deletes."""
+        in_memory = tuple(t for t in s.tables[shard] if t & s.volatile)
+        tables, left = [t & ~s.volatile for t in s.tables[shard]], 0
+        for key in {self.items[s.script][item][1] for item in bits(union(tables))}:
+            first = next(filter(None, (t & self.of_key(s, key) for t in tables)))
+            item = self.newest(s, first)
+            left |= 0 if self.is_delete(s, item) else 1 << item
+        return s._replace(
+            tables=replaced(s.tables, shard, in_memory + ((left,) if left else ())),
+            dropped=s.dropped | union(tables) & ~left)
 
     # Crashes and recovery.
 
@@ -371,9 +395,20 @@ class BatchModel:
             if "recovered-by-position" in self.broken:
                 group = self.last_ones(s, group)
             groups.append(group)
-        there = union(table for run in s.tables for table in run) | union(groups)
+        if "compared-with-tables" in self.broken:
+            groups = [self.not_older(s, shard, group) for shard, group in enumerate(groups)]
+        there = union(map(union, s.tables)) | s.dropped | union(groups)
         wrong = self.check_found(s, there)
         return wrong or s._replace(phase="edits", groups=tuple(groups), visible=there)
+
+    def not_older(self, s, shard, group):
+        """Without what is older than what a table has."""
+        table = union(s.tables[shard])
+        for item in bits(group):
+            newest = self.newest(s, table & self.of_key(s, self.items[s.script][item][1]))
+            if newest is not None and self.version(s, newest) > self.version(s, item):
+                group &= ~(1 << item)
+        return group
 
     def last_ones(self, s, group):
         last = {}

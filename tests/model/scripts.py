@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Op(NamedTuple):
-    kind: str  # write, memory: a write of kMemory, batch, read, snapshot
+    kind: str  # write, memory: a write of kMemory, delete, batch, read, snapshot
     keys: tuple  # a0: key a of shard 0; the first one's shard coordinates a batch
     shards: tuple  # ascending
 
@@ -68,8 +68,11 @@ BATCH_SCRIPTS = {
     "batch fails": script(0, 2, "batch a0 b1", crashes=1, faults=1),
     "write, batch": script(0, 2, "write b1", "batch a0 b1", crashes=1, faults=1),
     "in memory": script(0, 2, "memory b1", "batch a0 b1", crashes=1, faults=1),
+    "delete": script(0, 2, "write b1", "delete a0 b1", crashes=1, faults=1),
+    "delete in memory": script(0, 2, "memory b1", "delete a0 b1", crashes=1, faults=1),
     "write, batch, twice": script(1, 2, "write b1", "batch a0 b1", crashes=2, faults=1),
     "in memory, twice": script(1, 2, "memory b1 c1", "batch a0 b1", crashes=2, faults=1),
+    "delete, write": script(1, 2, "delete b1 a0", "write b1", crashes=2, faults=1),
     "two keys": script(1, 2, "write b1 c1", "batch a0 b1", crashes=2, faults=1),
     "overlapping": script(1, 2, "batch a0 b1", "batch b1 a0", crashes=2, faults=1),
     "write between": script(1, 2, "batch a0 b1", "write b1", "batch b1 a0", crashes=1, faults=1),
