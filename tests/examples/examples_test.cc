@@ -42,6 +42,7 @@ TEST(ExamplesTest, WrongArgumentsAreRefused) {
   EXPECT_TRUE(ShowsUsage("examples/copy_blocks"));
   EXPECT_TRUE(ShowsUsage("examples/copy_blocks one"));
   EXPECT_TRUE(ShowsUsage("examples/store"));
+  EXPECT_TRUE(ShowsUsage("examples/engine"));
   for (const char* words : {"--forget", "seven", "7x", "0", "-1", "7 8", "''"}) {
     EXPECT_TRUE(ShowsUsage(std::string("examples/simulate ") + words)) << words;
   }
@@ -76,6 +77,20 @@ TEST(ExamplesTest, AStoreKeepsWhatIsWritten) {
     EXPECT_EQ(std::system(command.c_str()), 0) << ReadWhole(directory + "/err");
     EXPECT_EQ(ReadWhole(directory + "/out"),
               "opened " + std::to_string(before) + " times before\n" + rest);
+  }
+  std::filesystem::remove_all(directory);
+}
+
+TEST(ExamplesTest, AnEngineServesThreadsAndTasks) {
+  std::string directory = "/var/tmp/examples_test.XXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string command =
+      "examples/engine " + directory + "/db >" + directory + "/out 2>" + directory + "/err";
+  for (int time = 0; time < 2; ++time) {
+    EXPECT_EQ(std::system(command.c_str()), 0) << ReadWhole(directory + "/err");
+    EXPECT_EQ(ReadWhole(directory + "/out"),
+              "now: grace is nobody; at the snapshot:\n"
+              "user/ada = 1815\nuser/barbara = 1939\nuser/grace = 1906\n");
   }
   std::filesystem::remove_all(directory);
 }
