@@ -1,5 +1,7 @@
 // ioengine-inspect on a database of several shards.
 
+#include "ioengine/engine/engine.h"
+
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -8,7 +10,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "ioengine/engine/engine.h"
 #include "ioengine/engine/runtime.h"
 #include "ioengine/tests/io/test_directory.h"
 #include "ioengine/tools/inspect/print.h"
