@@ -19,11 +19,6 @@ Shard& ThisShard() {
   return *shard;
 }
 
-std::optional<uint64_t> EpochOf(const std::optional<EngineSnapshot>& snapshot) {
-  if (!snapshot.has_value()) return std::nullopt;
-  return snapshot->epoch();
-}
-
 // Of keys that begin so, the first that does not; nothing: there is none.
 std::optional<std::string> BehindPrefix(std::string_view prefix) {
   return EngineScanOptions::Prefix(std::string(prefix)).upper;
@@ -190,11 +185,10 @@ absl::StatusOr<std::unique_ptr<EngineScan>> Engine::Scan(EngineScanOptions optio
     if (!now.ok()) return now.status();
     options.snapshot = *std::move(now);
   }
-  EngineSnapshot snapshot = *options.snapshot;
   auto shards = ShardsOf(options);
   const bool in_turn = placement().kind == KeyPlacement::Kind::kRange;
   return std::unique_ptr<EngineScan>(
-      new EngineScan(std::move(options), std::move(snapshot), std::move(shards), in_turn));
+      new EngineScan(std::move(options), std::move(shards), in_turn));
 }
 
 std::vector<std::pair<ShardId, EnginePart*>> Engine::ShardsOf(

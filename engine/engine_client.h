@@ -11,7 +11,6 @@
 #define IOENGINE_ENGINE_ENGINE_CLIENT_H_
 
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -91,10 +90,6 @@ class EngineClient {
     EnginePart* part;
   };
   Owner Find(const std::string& key) const;
-  static std::optional<uint64_t> EpochOf(const std::optional<EngineSnapshot>& snapshot) {
-    if (!snapshot.has_value()) return std::nullopt;
-    return snapshot->epoch();
-  }
 
   Engine* engine_;
   std::unique_ptr<Client> client_;
@@ -120,7 +115,7 @@ class EngineBatch {
   }
   auto Get(std::string key, const std::optional<EngineSnapshot>& snapshot = std::nullopt) {
     const auto [to, part] = client_.Find(key);
-    return OfShard(to).Add(internal::GetOn, part, std::move(key), EngineClient::EpochOf(snapshot));
+    return OfShard(to).Add(internal::GetOn, part, std::move(key), EpochOf(snapshot));
   }
 
   size_t size() const;

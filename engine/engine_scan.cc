@@ -58,9 +58,9 @@ Task<absl::StatusOr<internal::Chunk>> internal::ReadChunk(Shard&, EnginePart* pa
   co_return chunk;
 }
 
-EngineScan::EngineScan(EngineScanOptions options, EngineSnapshot snapshot,
+EngineScan::EngineScan(EngineScanOptions options,
                        std::vector<std::pair<ShardId, EnginePart*>> shards, bool in_turn)
-    : options_(std::move(options)), snapshot_(std::move(snapshot)), in_turn_(in_turn) {
+    : options_(std::move(options)), in_turn_(in_turn) {
   if (options_.reverse) std::reverse(shards.begin(), shards.end());
   for (const auto& [shard, part] : shards) {
     auto source = std::make_unique<Source>();
@@ -77,7 +77,7 @@ void EngineScan::Ask(Source& source) {
   request.lower = options_.lower;
   request.upper = options_.upper;
   request.reverse = options_.reverse;
-  request.epoch = snapshot_.epoch();
+  request.epoch = options_.snapshot->epoch();
   request.most_keys = source.next_keys;
   request.most_bytes = kMostBytes;
   if (!source.chunk.changes.empty()) {

@@ -102,18 +102,18 @@ class EngineScan {
     std::optional<Answer> answer;  // that is on its way
   };
 
-  // `in_turn`: the keys of each shard come behind those of the one before.
-  EngineScan(EngineScanOptions options, EngineSnapshot snapshot,
-             std::vector<std::pair<ShardId, EnginePart*>> shards, bool in_turn);
+  // `options` has a snapshot. `in_turn`: the keys of each shard come behind those of the one
+  // before.
+  EngineScan(EngineScanOptions options, std::vector<std::pair<ShardId, EnginePart*>> shards,
+             bool in_turn);
 
   void Ask(Source& source);
   Task<absl::Status> Fill(Source& source);
   void Leave(Source& source);
   bool IsBefore(const Source& a, const Source& b) const;
 
-  EngineScanOptions options_;
-  EngineSnapshot snapshot_;
-  bool in_turn_;
+  const EngineScanOptions options_;  // with a snapshot
+  const bool in_turn_;
   bool begun_ = false;
   std::vector<std::unique_ptr<Source>> sources_;
   Source* at_ = nullptr;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "ioengine/engine/epoch_clock.h"
@@ -25,6 +26,12 @@ class EngineSnapshot {
  private:
   std::shared_ptr<const EpochClock::Moment> moment_;
 };
+
+// As calls to shards carry it; nothing: now.
+inline std::optional<uint64_t> EpochOf(const std::optional<EngineSnapshot>& snapshot) {
+  if (!snapshot.has_value()) return std::nullopt;
+  return snapshot->epoch();
+}
 
 }  // namespace ioengine
 
