@@ -3,32 +3,29 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
-#include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
+
+#include "ioengine/tests/tools/temporary_directory.h"
 
 namespace ioengine {
 namespace {
 
-std::string ReadWhole(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
+using bench::ReadFile;
+using bench::TemporaryDirectory;
 
 TEST(ExamplesTest, CopyBlocksCopiesAFile) {
-  std::string directory = "/var/tmp/examples_test.XXXXXX";
-  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const TemporaryDirectory scratch;
+  const std::string& directory = scratch.path();
   std::string contents(3'145'728 + 4096, '\0');
   for (size_t i = 0; i < contents.size(); ++i) contents[i] = static_cast<char>(i * 7919 >> 8);
   std::ofstream(directory + "/from", std::ios::binary) << contents;
   const std::string command =
       "examples/copy_blocks " + directory + "/from " + directory + "/to 2>" + directory + "/err";
-  EXPECT_EQ(std::system(command.c_str()), 0) << ReadWhole(directory + "/err");
-  EXPECT_EQ(ReadWhole(directory + "/to"), contents);
+  EXPECT_EQ(std::system(command.c_str()), 0) << ReadFile(directory + "/err");
+  EXPECT_EQ(ReadFile(directory + "/to"), contents);
   EXPECT_NE(std::system(command.c_str()), 0) << "the target exists now";
-  EXPECT_NE(ReadWhole(directory + "/err").find(directory + "/to"), std::string::npos);
-  std::filesystem::remove_all(directory);
+  EXPECT_NE(ReadFile(directory + "/err").find(directory + "/to"), std::string::npos);
 }
 
 // Whether it exits with 2, and says how it is used.
@@ -68,31 +65,29 @@ TEST(ExamplesTest, ALogIsSimulated) {
 }
 
 TEST(ExamplesTest, AStoreKeepsWhatIsWritten) {
-  std::string directory = "/var/tmp/examples_test.XXXXXX";
-  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const TemporaryDirectory scratch;
+  const std::string& directory = scratch.path();
   const std::string command =
       "examples/store " + directory + "/db >" + directory + "/out 2>" + directory + "/err";
   const std::string rest = "ada was 1815\nuser/grace = 1906\n";
   for (int before = 0; before < 3; ++before) {
-    EXPECT_EQ(std::system(command.c_str()), 0) << ReadWhole(directory + "/err");
-    EXPECT_EQ(ReadWhole(directory + "/out"),
+    EXPECT_EQ(std::system(command.c_str()), 0) << ReadFile(directory + "/err");
+    EXPECT_EQ(ReadFile(directory + "/out"),
               "opened " + std::to_string(before) + " times before\n" + rest);
   }
-  std::filesystem::remove_all(directory);
 }
 
 TEST(ExamplesTest, AnEngineServesThreadsAndTasks) {
-  std::string directory = "/var/tmp/examples_test.XXXXXX";
-  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const TemporaryDirectory scratch;
+  const std::string& directory = scratch.path();
   const std::string command =
       "examples/engine " + directory + "/db >" + directory + "/out 2>" + directory + "/err";
   for (int time = 0; time < 2; ++time) {
-    EXPECT_EQ(std::system(command.c_str()), 0) << ReadWhole(directory + "/err");
-    EXPECT_EQ(ReadWhole(directory + "/out"),
+    EXPECT_EQ(std::system(command.c_str()), 0) << ReadFile(directory + "/err");
+    EXPECT_EQ(ReadFile(directory + "/out"),
               "now: grace is nobody; at the snapshot:\n"
               "user/ada = 1815\nuser/barbara = 1939\nuser/grace = 1906\n");
   }
-  std::filesystem::remove_all(directory);
 }
 
 }  // namespace
