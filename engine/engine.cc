@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/engine_calls.h"
 #include "ioengine/engine/engine_opener.h"
+#include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/snapshot.h"
 #include "ioengine/sched/check.h"
 
@@ -124,6 +125,35 @@ Task<absl::StatusOr<WriteResult>> Engine::Delete(std::string_view key, Durabilit
   EnginePart::Call call(*parts_[owner]);
   if (!call.status().ok()) co_return call.status();
   co_return co_await call.store().Delete(key, durability);
+}
+
+std::vector<ShardChanges> Engine::ByShard(WriteBatch batch) const {
+  std::vector<ShardChanges> all(parts_.size());
+  if (!batch.status().ok() || batch.empty()) {
+    all[0].batch = std::move(batch);
+    all.resize(1);
+    return all;
+  }
+  OperationReader reader(AsBytes(batch.operations()), batch.count());
+  Operation operation;
+  while (reader.Next(&operation)) all[ShardOf(operation.key)].batch.Add(operation);
+  std::vector<ShardChanges> changes;
+  for (size_t id = 0; id < all.size(); ++id) {
+    if (all[id].batch.empty()) continue;
+    all[id].shard = static_cast<ShardId>(id);
+    changes.push_back(std::move(all[id]));
+  }
+  return changes;
+}
+
+Task<absl::StatusOr<WriteResult>> Engine::Write(WriteBatch batch, Durability durability) {
+  Shard& shard = ThisShard();
+  std::vector<ShardChanges> changes = ByShard(std::move(batch));
+  const auto is_here = [&](const ShardChanges& change) { return change.shard == shard.id(); };
+  const bool concerns_this = std::any_of(changes.begin(), changes.end(), is_here);
+  const ShardId to = concerns_this ? shard.id() : changes.front().shard;
+  co_return co_await shard.SubmitTo(to, internal::WriteOn, part(to), std::move(changes),
+                                    durability);
 }
 
 Task<absl::StatusOr<Engine::Value>> Engine::Get(std::string_view key,

@@ -23,6 +23,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/batch_coordinator.h"
 #include "ioengine/engine/client.h"
 #include "ioengine/engine/engine_client.h"
 #include "ioengine/engine/engine_options.h"
@@ -36,6 +37,7 @@
 #include "ioengine/engine/shard.h"
 #include "ioengine/engine/shard_store.h"
 #include "ioengine/engine/wal/durability.h"
+#include "ioengine/engine/write_batch.h"
 #include "ioengine/sched/shard_id.h"
 #include "ioengine/sched/task.h"
 
@@ -87,6 +89,16 @@ class Engine {
                                         Durability durability = Durability::kDurable);
   Task<absl::StatusOr<WriteResult>> Delete(std::string_view key,
                                            Durability durability = Durability::kDurable);
+  // All of it or nothing, on all shards, also after a crash and for snapshots. (Who reads several
+  // shards without a snapshot may see it on one, and not yet on another.) One that concerns several
+  // shards is always kDurable, and goes on when this task is destroyed; until it has ended, other
+  // writes to its keys wait. Its values stand in the log and in tables whatever their size, not in
+  // blob files. When the log of the shard that coordinates it fails (the caller's, or the first
+  // that it concerns), its outcome is known when the database is opened again, and until then
+  // writes to its keys are refused. Cost: a call to each shard, one after the other; a write of the
+  // log; a call to each shard, all at once.
+  Task<absl::StatusOr<WriteResult>> Write(WriteBatch batch,
+                                          Durability durability = Durability::kDurable);
   // Without a snapshot: of now.
   Task<absl::StatusOr<Value>> Get(std::string_view key,
                                   std::optional<EngineSnapshot> snapshot = std::nullopt);
@@ -123,7 +135,9 @@ class Engine {
   // For threads of the host; of an engine that was opened from one.
   EngineClient NewClient(const ClientOptions& options = {});
 
-  // For what is built on it, as EngineClient: of shard `id`, to be used there.
+  // For what is built on it, as EngineClient: a batch by shards, ascending, and at least one (for
+  // one that cannot be written that is the first); of shard `id`, what is to be used there.
+  std::vector<ShardChanges> ByShard(WriteBatch batch) const;
   EnginePart* part(ShardId id) const { return parts_[id].get(); }
 
  private:

@@ -1,11 +1,33 @@
 #include "ioengine/engine/engine_calls.h"
 
+#include <memory>
 #include <string_view>
 #include <utility>
 
 #include "ioengine/engine/snapshot.h"
+#include "ioengine/sched/event.h"
 
 namespace ioengine::internal {
+namespace {
+
+// Shared by the task that writes and the one that waits for it.
+struct WriteOutcome {
+  Event done;
+  absl::StatusOr<WriteResult> result = absl::UnknownError("");
+};
+
+Task<> WriteOver(EnginePart* part, std::vector<ShardChanges> changes,
+                 std::shared_ptr<WriteOutcome> outcome) {
+  EnginePart::Call call(*part);
+  if (call.status().ok()) {
+    outcome->result = co_await part->coordinator().Write(std::move(changes));
+  } else {
+    outcome->result = call.status();
+  }
+  outcome->done.Set();
+}
+
+}  // namespace
 
 Task<absl::StatusOr<WriteResult>> PutOn(Shard&, EnginePart* part, std::string key,
                                         std::string value, Durability durability) {
@@ -19,6 +41,24 @@ Task<absl::StatusOr<WriteResult>> DeleteOn(Shard&, EnginePart* part, std::string
   EnginePart::Call call(*part);
   if (!call.status().ok()) co_return call.status();
   co_return co_await call.store().Delete(key, durability);
+}
+
+Task<absl::StatusOr<WriteResult>> WriteOn(Shard& shard, EnginePart* part,
+                                          std::vector<ShardChanges> changes,
+                                          Durability durability) {
+  if (changes.size() == 1) {
+    if (changes[0].batch.status().ok() && changes[0].batch.empty()) {
+      co_return absl::InvalidArgumentError("a batch without a change: there is nothing to write");
+    }
+    EnginePart::Call call(*part);
+    if (!call.status().ok()) co_return call.status();
+    co_return co_await call.store().Write(changes[0].batch, durability);
+  }
+  // Whatever becomes of this task: what has begun on several shards has to end on all of them.
+  auto outcome = std::make_shared<WriteOutcome>();
+  shard.executor().Spawn(WriteOver(part, std::move(changes), outcome));
+  co_await outcome->done.Wait();
+  co_return std::move(outcome->result);
 }
 
 Task<absl::StatusOr<std::optional<std::string>>> GetOn(Shard&, EnginePart* part, std::string key,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "ioengine/engine/batch_coordinator.h"
 #include "ioengine/engine/engine_part.h"
 #include "ioengine/engine/shard.h"
 #include "ioengine/engine/shard_store.h"
@@ -21,6 +22,10 @@ Task<absl::StatusOr<WriteResult>> PutOn(Shard& shard, EnginePart* part, std::str
                                         std::string value, Durability durability);
 Task<absl::StatusOr<WriteResult>> DeleteOn(Shard& shard, EnginePart* part, std::string key,
                                            Durability durability);
+// All of one shard, with the level; or over several, which is kDurable whatever was asked for, with
+// parts ascending by shard, of which the shard where it runs is one.
+Task<absl::StatusOr<WriteResult>> WriteOn(Shard& shard, EnginePart* part,
+                                          std::vector<ShardChanges> changes, Durability durability);
 // `epoch`: of a snapshot, which the caller keeps; nothing: now.
 Task<absl::StatusOr<std::optional<std::string>>> GetOn(Shard& shard, EnginePart* part,
                                                        std::string key,

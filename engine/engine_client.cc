@@ -9,6 +9,12 @@ EngineClient::Owner EngineClient::Find(const std::string& key) const {
   return {shard, engine_->part(shard)};
 }
 
+EngineClient::SplitBatch EngineClient::Split(WriteBatch batch) const {
+  std::vector<ShardChanges> changes = engine_->ByShard(std::move(batch));
+  const ShardId shard = changes.front().shard;
+  return {shard, engine_->part(shard), std::move(changes)};
+}
+
 EngineBatch::EngineBatch(EngineClient& client) : client_(client) {
   for (size_t i = 0; i < client.engine().shard_count(); ++i) {
     batches_.push_back(std::make_unique<Batch>(*client.client_, static_cast<ShardId>(i)));

@@ -18,12 +18,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "ioengine/engine/batch_coordinator.h"
 #include "ioengine/engine/client.h"
 #include "ioengine/engine/engine_calls.h"
 #include "ioengine/engine/engine_part.h"
 #include "ioengine/engine/engine_snapshot.h"
 #include "ioengine/engine/runtime.h"
 #include "ioengine/engine/wal/durability.h"
+#include "ioengine/engine/write_batch.h"
 #include "ioengine/sched/shard_id.h"
 
 namespace ioengine {
@@ -51,6 +53,11 @@ class EngineClient {
     const auto [to, part] = Find(key);
     return client_->Submit(to, internal::DeleteOn, part, std::move(key), durability);
   }
+  // See Engine::Write.
+  auto Write(WriteBatch batch, Durability durability = Durability::kDurable) {
+    auto [to, part, changes] = Split(std::move(batch));
+    return client_->Submit(to, internal::WriteOn, part, std::move(changes), durability);
+  }
   // Future<StatusOr<std::optional<std::string>>>
   auto Get(std::string key, const std::optional<EngineSnapshot>& snapshot = std::nullopt) {
     const auto [to, part] = Find(key);
@@ -73,6 +80,13 @@ class EngineClient {
                         durability);
   }
   template <typename Callback>
+  void WriteThen(Callback callback, WriteBatch batch,
+                 Durability durability = Durability::kDurable) {
+    auto [to, part, changes] = Split(std::move(batch));
+    client_->SubmitThen(to, std::move(callback), internal::WriteOn, part, std::move(changes),
+                        durability);
+  }
+  template <typename Callback>
   void GetThen(Callback callback, std::string key,
                const std::optional<EngineSnapshot>& snapshot = std::nullopt) {
     const auto [to, part] = Find(key);
@@ -90,6 +104,12 @@ class EngineClient {
     EnginePart* part;
   };
   Owner Find(const std::string& key) const;
+  struct SplitBatch {
+    ShardId shard;
+    EnginePart* part;
+    std::vector<ShardChanges> changes;
+  };
+  SplitBatch Split(WriteBatch batch) const;
 
   Engine* engine_;
   std::unique_ptr<Client> client_;

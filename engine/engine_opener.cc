@@ -10,6 +10,16 @@
 #include "ioengine/io/file_system.h"
 
 namespace ioengine {
+namespace {
+
+Task<absl::Status> BeginOn(Shard&, EnginePart* part, std::vector<BatchCoordinator::Peer> peers) {
+  EnginePart::Call call(*part);
+  if (!call.status().ok()) co_return call.status();
+  co_return co_await part->coordinator().Begin(std::move(peers));
+}
+
+}  // namespace
+
 EngineOpener::EngineOpener(Shard& shard, std::string directory, EngineOptions options)
     : shard_(shard), directory_(std::move(directory)), options_(std::move(options)) {}
 
@@ -59,6 +69,7 @@ Task<absl::Status> EngineOpener::Run() {
   if (status.ok()) status = co_await OpenParts();
   if (!status.ok()) co_return status;
   if (!root().complete) status = co_await Complete();
+  if (status.ok()) status = co_await FinishBatches();
   co_return status;
 }
 
@@ -153,15 +164,15 @@ absl::Status EngineOpener::ErrorOf(size_t index, const absl::Status& status) con
 }
 
 Task<absl::Status> EngineOpener::OpenParts() {
-  using Answer =
-      decltype(shard_.SubmitTo(0, EnginePart::Open, std::string(), StoreOptions(), clock_));
+  using Answer = decltype(shard_.SubmitTo(0, EnginePart::Open, std::string(), StoreOptions(),
+                                          clock_, uint64_t{0}));
   const size_t count = root().tablets.size();
   parts_.resize(count);
   std::vector<Answer> answers;
   answers.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     answers.push_back(shard_.SubmitTo(static_cast<ShardId>(i), EnginePart::Open, TabletDirectory(i),
-                                      OptionsOf(i), clock_));
+                                      OptionsOf(i), clock_, root().tablets[i].number));
   }
   absl::Status status;
   for (size_t i = 0; i < count; ++i) {
@@ -185,6 +196,20 @@ Task<absl::Status> EngineOpener::Complete() {
   RootState next = root();
   next.complete = true;
   co_return co_await home_.root->Commit(std::move(next));
+}
+
+Task<absl::Status> EngineOpener::FinishBatches() {
+  std::vector<BatchCoordinator::Peer> peers;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    peers.push_back({root().tablets[i].number, parts_[i].get()});
+  }
+  absl::Status status;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const absl::Status begun =
+        co_await shard_.SubmitTo(static_cast<ShardId>(i), BeginOn, parts_[i].get(), peers);
+    status.Update(begun);
+  }
+  co_return status;
 }
 
 std::unique_ptr<Engine> EngineOpener::Finish() {

@@ -27,6 +27,8 @@ namespace ioengine {
 //   2. each shard's tablet, by ShardStore::Open, which makes one only where they are not complete:
 //      a complete one that is missing is lost
 //   3. a database that is made: ROOT says that they are complete. Only now can anybody write
+//   4. each shard gives the others their parts of the batches that its log had: a crash may have
+//      come between a batch's commit and its copies
 //
 // Shard: the home shard's.
 class EngineOpener {
@@ -57,6 +59,7 @@ class EngineOpener {
   Task<absl::Status> OpenParts();
   Task<> CloseParts();
   Task<absl::Status> Complete();
+  Task<absl::Status> FinishBatches();
   std::string TabletDirectory(size_t index) const;
   StoreOptions OptionsOf(size_t index) const;
   absl::Status ErrorOf(size_t index, const absl::Status& status) const;

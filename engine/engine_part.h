@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/batch_coordinator.h"
 #include "ioengine/engine/epoch_clock.h"
 #include "ioengine/engine/manifest/root_file.h"
 #include "ioengine/engine/shard.h"
@@ -36,11 +37,12 @@ class EnginePart {
     std::unique_ptr<RootFile> root;
   };
 
-  // `options.database` is the tablet's identity. Errors: those of ShardStore::Open; DataLoss when
-  // it is another one.
+  // `options.database` is the tablet's identity, `tablet` its number. Errors: those of
+  // ShardStore::Open; DataLoss when it is another one.
   static Task<absl::StatusOr<std::shared_ptr<EnginePart>>> Open(Shard& shard, std::string directory,
                                                                 StoreOptions options,
-                                                                std::shared_ptr<EpochClock> clock);
+                                                                std::shared_ptr<EpochClock> clock,
+                                                                uint64_t tablet);
   // Waits for the calls under way. Once.
   static Task<absl::Status> Close(Shard& shard, EnginePart* part);
 
@@ -51,7 +53,12 @@ class EnginePart {
   // A call to the store, from before it to its end.
   class Call {
    public:
-    explicit Call(EnginePart& part) : part_(part), admitted_(!part.closing_) {
+    enum Kind {
+      kNew,
+      kOfHold,  // of a batch that holds keys here: Close waits for it
+    };
+    explicit Call(EnginePart& part, Kind kind = kNew)
+        : part_(part), admitted_(kind == kNew ? !part.closing_ : part.store_ != nullptr) {
       if (admitted_) ++part_.calls_;
     }
     Call(const Call&) = delete;
@@ -71,16 +78,38 @@ class EnginePart {
     const bool admitted_;
   };
 
+  // Of a part that is not closed.
+  ShardStore& store() const { return *store_; }
+  BatchCoordinator& coordinator() const { return *coordinator_; }
+
   void Adopt(Home home) { home_ = std::move(home); }
 
  private:
-  explicit EnginePart(std::unique_ptr<ShardStore> store) : store_(std::move(store)) {}
+  EnginePart(std::unique_ptr<BatchCoordinator> coordinator, std::unique_ptr<ShardStore> store)
+      : coordinator_(std::move(coordinator)), store_(std::move(store)) {}
 
-  static Task<> Reside(EnginePart* part);
+  // Ends with the task that has it, even if that never ran.
+  class Residence {
+   public:
+    explicit Residence(EnginePart* part) : part_(part) {}
+    Residence(Residence&& other) noexcept : part_(std::exchange(other.part_, nullptr)) {}
+    Residence& operator=(Residence&&) = delete;
+    ~Residence() {
+      if (part_ != nullptr) part_->End();
+    }
+    EnginePart* part() const { return part_; }
+
+   private:
+    EnginePart* part_;
+  };
+
+  static Task<> Reside(Residence residence);
   void End();
   void OnIdle();
+  void LetGo();
 
   std::optional<Home> home_;  // let go of after the store
+  std::unique_ptr<BatchCoordinator> coordinator_;
   std::unique_ptr<ShardStore> store_;
   size_t calls_ = 0;
   bool closing_ = false;

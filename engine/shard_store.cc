@@ -35,7 +35,9 @@ Task<absl::StatusOr<WriteResult>> ShardStore::WriteOne(Operation operation, Dura
   }
   const WriteSize size = {.bytes = OperationBytes(operation), .changes = 1};
   if (status.ok()) status = MayWrite(size);
-  if (status.ok()) status = co_await Admit(size, size.bytes);
+  if (status.ok()) {
+    status = co_await Admit(size, size.bytes, WriteKeys{.key = operation.key});
+  }
   WriteResult result;
   if (!status.ok()) co_return Outcome(status, result);
   uint64_t record = 0;
@@ -55,12 +57,14 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
   if (status.ok() && IsLarge(batch.largest_value_bytes())) {
     co_return co_await WriteLarge(OperationsOf(batch), durability);
   }
-  const WriteSize size = {.bytes = batch.operations().size(), .changes = batch.count()};
+  const Operations operations = {batch.operations(), batch.count()};
+  const WriteSize size = {.bytes = operations.encoded.size(), .changes = operations.count};
   if (status.ok()) status = MayWrite(size);
-  if (status.ok()) status = co_await Admit(size, size.bytes);
+  if (status.ok()) {
+    status = co_await Admit(size, size.bytes, WriteKeys{.batch = operations});
+  }
   WriteResult result;
   if (!status.ok()) co_return Outcome(status, result);
-  const Operations operations = {batch.operations(), batch.count()};
   const uint64_t record = Begin(operations, durability, &result);
   status = co_await wal_->Reached(record, durability);
   co_return Outcome(status, result);
@@ -79,7 +83,10 @@ Task<absl::StatusOr<WriteResult>> ShardStore::WriteLarge(std::vector<Operation> 
   const Operations encoded = {separated.operations, static_cast<uint32_t>(operations.size())};
   const WriteSize size = {.bytes = encoded.encoded.size(), .changes = encoded.count};
   if (status.ok()) status = MayWrite(size);
-  if (status.ok()) status = co_await Admit(size, size.bytes + separated.value_bytes);
+  if (status.ok()) {
+    const size_t user_bytes = size.bytes + separated.value_bytes;
+    status = co_await Admit(size, user_bytes, WriteKeys{.batch = encoded});
+  }
   WriteResult result;
   if (!status.ok()) co_return Outcome(status, result);
   separated.KeepIn(memtable());
@@ -92,14 +99,19 @@ Task<absl::StatusOr<WriteResult>> ShardStore::WriteLarge(std::vector<Operation> 
 // Nobody comes in between: the log has the records in the order of their sequences, and each is on
 // its way to the memtable when it is on its way to the log.
 uint64_t ShardStore::Begin(Operations operations, Durability durability, WriteResult* result) {
-  if (!IsCanary("store-epoch-cached")) last_.epoch = clock_->now();
-  ++last_.counter;
-  *result = {.sequence = last_, .reached = durability};
+  *result = {.sequence = NextSequence(), .reached = durability};
   const auto head = EncodeBatchHead(result->sequence, operations.count);
   const uint64_t record = wal_->Append(head, AsBytes(operations.encoded), durability);
-  Stage(operations, result->sequence, record, durability);
+  const Order order = {.entries = result->sequence, .order = result->sequence};
+  Stage(operations, order, record, durability);
   flusher_->FreezeIfFull();
   return record;
+}
+
+Sequence ShardStore::NextSequence() {
+  if (!IsCanary("store-epoch-cached")) last_.epoch = clock_->now();
+  ++last_.counter;
+  return last_;
 }
 
 absl::StatusOr<WriteResult> ShardStore::Outcome(const absl::Status& status,
@@ -121,17 +133,16 @@ absl::Status ShardStore::MayWrite(WriteSize write) const {
 }
 
 bool ShardStore::HasMemoryFor(WriteSize write) const {
-  constexpr size_t kMostOverhead = Memtable::kMostEntryOverhead + sizeof(Pending);
-  const size_t batch_bytes = write.bytes + write.changes * kMostOverhead;
+  const size_t batch_bytes = MemoryFor(write);
   if (memory_bytes() + batch_bytes <= options_.memtable_bytes) return true;
   // A batch that is larger than all of it gets it alone, and what the shard has beside.
   return flusher_->frozen_bytes() == 0 && memtable().entries() + memtable().staged() == 0 &&
          memory_.changes.HasRoomFor(batch_bytes);
 }
 
-// Waits for room in memory and in the log; there is both when this is done, until something else
-// is awaited.
-Task<absl::Status> ShardStore::Admit(WriteSize write, size_t user_bytes) {
+// Waits for room in memory and in the log, and until nobody holds the keys; all that is so when
+// this is done, until something else is awaited.
+Task<absl::Status> ShardStore::Admit(WriteSize write, size_t user_bytes, WriteKeys keys) {
   if (!pacer_.is_free()) {
     co_await pacer_.Pace(write.bytes, user_bytes, memory_bytes());
     if (absl::Status may = MayWrite(write); !may.ok()) co_return may;
@@ -145,22 +156,26 @@ Task<absl::Status> ShardStore::Admit(WriteSize write, size_t user_bytes) {
     absl::Status admitted = co_await wal_->Admit(kBatchHeadBytes + write.bytes);
     // Others may have written while it waited.
     if (admitted.ok()) admitted = MayWrite(write);
+    if (admitted.ok() && batches_.Holds(keys)) [[unlikely]] {
+      admitted = co_await batches_.AwaitFree(keys);
+      if (admitted.ok()) continue;
+    }
     if (!admitted.ok() || HasMemoryFor(write)) co_return admitted;
   }
 }
 
-void ShardStore::Stage(Operations operations, Sequence sequence, uint64_t record,
+void ShardStore::Stage(Operations operations, Order sequences, uint64_t record,
                        Durability durability) {
   Memtable& into = memtable();
-  OperationReader reader(AsBytes(operations.encoded), operations.count);
+  OperationReader reader = operations.reader();
   Operation operation;
   while (reader.Next(&operation)) {
     Memtable::Entry* const entry =
-        into.Stage(operation.kind, operation.key, sequence, operation.value);
+        into.Stage(operation.kind, operation.key, sequences.entries, operation.value);
     if (durability == Durability::kMemory || IsCanary("store-publish-at-append")) {
       into.Publish(entry);
     } else {
-      PendingOf(durability).push_back({record, sequence, &into, entry});
+      PendingOf(durability).push_back({record, sequences.order, &into, entry});
     }
   }
   ChargePending();
@@ -188,8 +203,13 @@ void ShardStore::OnFailed(const absl::Status& status) {
   pending_written_.clear();
   pending_durable_.clear();
   ChargePending();
+  WakeWaiting();
+}
+
+void ShardStore::WakeWaiting() {
   published_.Set();
   published_.Reset();
+  batches_.Wake();
 }
 
 void ShardStore::FailWrites(const absl::Status& status) {
@@ -233,7 +253,8 @@ Task<absl::StatusOr<Snapshot>> ShardStore::SnapshotAt(uint64_t epoch) {
 
 // Of those that are not visible yet a snapshot would show nothing now, and them later.
 Task<> ShardStore::AwaitPending(Sequence last) {
-  while (OldestPending() <= last && !IsCanary("store-snapshot-does-not-wait")) {
+  while (OldestPending() <= last || batches_.OldestProposal() <= last) {
+    if (IsCanary("store-snapshot-does-not-wait")) break;
     co_await published_.Wait();
   }
 }
@@ -252,12 +273,13 @@ bool ShardStore::IsOnItsWay(std::string_view key, uint64_t before_epoch) const {
 // shown what was before.
 bool ShardStore::MustAwait(std::string_view key) const {
   const uint64_t now = clock_->now();
-  return OldestPending().epoch < now && IsOnItsWay(key, now) &&
+  const bool is_on_its_way = OldestPending().epoch < now && IsOnItsWay(key, now);
+  return (is_on_its_way || batches_.IsHeldBefore(key, now)) &&
          !IsCanary("store-read-does-not-wait");
 }
 
 bool ShardStore::MustAwaitAny(const std::vector<std::string_view>& keys) const {
-  if (OldestPending().epoch >= clock_->now()) return false;
+  if (OldestPending().epoch >= clock_->now() && batches_.active_holds() == 0) return false;
   return std::any_of(keys.begin(), keys.end(),
                      [this](std::string_view key) { return MustAwait(key); });
 }
@@ -332,6 +354,7 @@ Task<absl::Status> ShardStore::Close() {
   if (closing_) co_return absl::UnavailableError("the store is closed already");
   closing_ = true;
   pacer_.Stop();
+  batches_.Wake();
   co_await compactor_->Stop();
   co_await blob_writer_->Stop();
   absl::Status status = co_await wal_->Close();

@@ -19,13 +19,16 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ioengine/engine/blob/blob_writer.h"
+#include "ioengine/engine/commit_keeper.h"
 #include "ioengine/engine/epoch_clock.h"
 #include "ioengine/engine/format/sequence.h"
+#include "ioengine/engine/key_holds.h"
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/read_view.h"
 #include "ioengine/engine/manifest/catalog.h"
 #include "ioengine/engine/pinned_value.h"
 #include "ioengine/engine/shard.h"
+#include "ioengine/engine/shard_batches.h"
 #include "ioengine/engine/snapshot.h"
 #include "ioengine/engine/space_guard.h"
 #include "ioengine/engine/store_compactor.h"
@@ -106,10 +109,12 @@ class ShardStore final : public ReadViewSource, private WalSink {
   // this call, and not of the store.
   static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> Open(Shard& shard, std::string directory,
                                                                 StoreOptions options = {});
-  // The same of a tablet, for an engine: all tablets of a database have one clock.
+  // The same of a tablet, for an engine: all tablets of a database have one clock. Borrows
+  // `commits`; null: there are no batches over several tablets.
   static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> Open(Shard& shard, std::string directory,
                                                                 StoreOptions options,
-                                                                std::shared_ptr<EpochClock> clock);
+                                                                std::shared_ptr<EpochClock> clock,
+                                                                CommitKeeper* commits);
   ShardStore(const ShardStore&) = delete;
   ShardStore& operator=(const ShardStore&) = delete;
   // Close it first: otherwise what was not durable may be lost, as when the process is killed.
@@ -159,6 +164,8 @@ class ShardStore final : public ReadViewSource, private WalSink {
   // The first failure of the log, the manifest or ROOT; ok while it takes writes.
   const absl::Status& write_status() const { return failed_; }
   const StoreStats& stats();
+  // For batches over several shards.
+  ShardBatches& batches() { return batches_; }
   const RootState& root() const { return catalog_->root(); }
   // Unavailable once it is closed.
   absl::Status MayRead() const override;
@@ -169,6 +176,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
   }
 
  private:
+  friend class ShardBatches;
   friend class StoreCompactor;
   friend class StoreFlusher;
   friend class StoreOpener;
@@ -188,10 +196,11 @@ class ShardStore final : public ReadViewSource, private WalSink {
   };
 
   ShardStore(Shard& shard, StoreOptions options, std::shared_ptr<EpochClock> clock,
-             FileSystem files)
+             CommitKeeper* commits, FileSystem files)
       : shard_(shard),
         options_(std::move(options)),
         clock_(std::move(clock)),
+        commits_(commits),
         files_(std::move(files)),
         memory_(shard.io(), options_),
         snapshots_(&memory_.shard),
@@ -200,7 +209,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
 
   static Task<absl::StatusOr<std::unique_ptr<ShardStore>>> OpenOnce(
       Shard& shard, std::string directory, StoreOptions options, std::shared_ptr<EpochClock> clock,
-      bool* gave_way);
+      CommitKeeper* commits, bool* gave_way);
 
   void OnReached(Durability level, uint64_t record) override;
   void OnFailed(const absl::Status& status) override;
@@ -214,6 +223,9 @@ class ShardStore final : public ReadViewSource, private WalSink {
   std::shared_ptr<Memtable> NewMemtable() const;
   // Of all memtables that there are, also of those that only readers keep.
   size_t memory_bytes() const { return memory_.changes.used_bytes(); }
+  static size_t MemoryFor(WriteSize write) {
+    return write.bytes + write.changes * (Memtable::kMostEntryOverhead + sizeof(Pending));
+  }
   bool HasMemoryFor(WriteSize write) const;
   bool IsLarge(size_t value_bytes) const {
     return options_.blobs.least_bytes > 0 && value_bytes >= options_.blobs.least_bytes;
@@ -221,20 +233,26 @@ class ShardStore final : public ReadViewSource, private WalSink {
   absl::Status MayWrite() const;
   absl::Status MayWrite(WriteSize write) const;
   // A write of that size, with so much that users gave.
-  Task<absl::Status> Admit(WriteSize write, size_t user_bytes);
+  Task<absl::Status> Admit(WriteSize write, size_t user_bytes, WriteKeys keys);
   Task<absl::StatusOr<WriteResult>> WriteOne(Operation operation, Durability durability);
   // Of which some values are for blob files.
   Task<absl::StatusOr<WriteResult>> WriteLarge(std::vector<Operation> operations,
                                                Durability durability);
-  // Encoded operations, so many of them.
-  struct Operations {
-    std::string_view encoded;
-    uint32_t count;
-  };
+  // Larger than any before.
+  Sequence NextSequence();
   uint64_t Begin(Operations operations, Durability durability, WriteResult* result);
   // Counts it.
   absl::StatusOr<WriteResult> Outcome(const absl::Status& status, const WriteResult& result);
-  void Stage(Operations operations, Sequence sequence, uint64_t record, Durability durability);
+  // Of entries: what they have, and what tells whether they come before a snapshot. (The latter is
+  // larger where a batch over several shards was proposed before other writes; until it is visible
+  // a hold has its keys.)
+  struct Order {
+    Sequence entries;
+    Sequence order;
+  };
+  void Stage(Operations operations, Order sequences, uint64_t record, Durability durability);
+  // Those who wait for writes, or for keys that are held, look again.
+  void WakeWaiting();
   std::deque<Pending>& PendingOf(Durability level) {
     return level == Durability::kDurable ? pending_durable_ : pending_written_;
   }
@@ -257,6 +275,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
   Shard& shard_;
   const StoreOptions options_;
   const std::shared_ptr<EpochClock> clock_;
+  CommitKeeper* const commits_;
   FileSystem files_;
   mutable StoreMemory memory_;  // who only reads takes some, too
   SnapshotList snapshots_;
@@ -277,6 +296,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
   std::deque<Pending> pending_durable_;
   MemoryCharge pending_charge_{&memory_.changes};
   Event published_;  // by whoever waits for pending writes
+  ShardBatches batches_{*this};
   absl::Status failed_;
   bool closing_ = false;
   StoreStats stats_;

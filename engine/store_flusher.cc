@@ -53,7 +53,8 @@ void StoreFlusher::FreezeIfFull() {
 void StoreFlusher::Freeze() {
   Memtable& memtable = store_.memtable();
   if (memtable.entries() + memtable.staged() == 0) return;
-  frozen_.push_back({store_.view_->memtable, store_.wal_->last_record()});
+  frozen_.push_back(
+      {store_.view_->memtable, store_.wal_->last_record(), store_.batches_.received()});
   frozen_blob_bytes_ = store_.blob_writer_->written_bytes();
   auto view = std::make_shared<ReadView>(*store_.view_);
   view->frozen.insert(view->frozen.begin(), view->memtable);
@@ -132,6 +133,9 @@ Task<absl::Status> StoreFlusher::FlushOldest() {
   const std::shared_ptr<Memtable> memtable = frozen_.front().memtable;
   uint64_t last_record = frozen_.front().last_record;
   absl::Status status = co_await MakeLogDurable(last_record);
+  if (status.ok() && store_.commits_ != nullptr && !IsCanary("flush-does-not-settle")) {
+    status = co_await store_.commits_->Settle(last_record);
+  }
   if (!status.ok()) co_return status;
   IOENGINE_CHECK(memtable->staged() == 0, "a write is durable and was not published");
   std::shared_ptr<Table> table;
@@ -155,6 +159,7 @@ Task<absl::Status> StoreFlusher::FlushOldest() {
                        .first_record = start.record,
                        .previous_hash = start.previous_hash});
   edit.finished = replayed_;
+  if (!IsCanary("flush-forgets-batches")) edit.batches = frozen_.front().received;
   release_ = start;
   if (IsCanary("flush-release-before-edit")) co_await CleanUp();
   if (IsCanary("flush-forgets-streams")) co_await ForgetReplayed();

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/uuid.h"
 #include "ioengine/engine/lsm/memtable.h"
 #include "ioengine/engine/lsm/version.h"
@@ -26,9 +27,9 @@ class ShardStore;
 // A memtable that is full gives its place to a new one, and goes on being read until a table has
 // what it holds:
 //
-//   takes writes ──Freeze──► frozen ──► the log is durable up to its last record ──► the table is,
-//   with its name ──► the manifest's edit is ──► readers see the table instead ──► the log is let
-//   go
+//   takes writes ──Freeze──► frozen ──► the log is durable up to its last record, and other shards
+//   have what it committed for them ──► the table is, with its name ──► the manifest's edit is ──►
+//   readers see the table instead ──► the log is let go
 //
 // A crash at any point leaves either the log or the table, and the edit says which. So a table
 // never holds what the log might still lose, and the log goes only when the edit is durable.
@@ -75,6 +76,7 @@ class StoreFlusher {
   struct Frozen {
     std::shared_ptr<Memtable> memtable;
     uint64_t last_record = 0;  // of the log: all up to it are in tables, this one and older ones
+    std::vector<ReceivedBatches> received;  // up to there
   };
 
   Task<> Run();

@@ -28,25 +28,30 @@ namespace {
 // Puts what the log holds, and tables do not, into the memtable.
 class Replay final : public WalVisitor {
  public:
-  Replay(Memtable& memtable, StoreMemory& memory)
-      : loader_(memtable, &memory.jobs), memory_(memory) {}
+  Replay(Memtable& memtable, StoreMemory& memory, ShardBatches& batches, CommitKeeper* commits)
+      : loader_(memtable, &memory.jobs), batches_(batches), commits_(commits), memory_(memory) {}
 
   // The next stream's records up to this one are in tables.
   void BeginStream(uint64_t contained_record) { contained_record_ = contained_record; }
 
   absl::Status OnRecord(uint64_t record, std::span<const std::byte> bytes) override {
     if (record <= contained_record_) return absl::OkStatus();
-    auto [sequence, operations] = DecodeBatchRecord(bytes);
+    BatchRecord batch = DecodeBatchRecord(bytes);
     Operation operation;
-    while (operations.Next(&operation)) {
+    while (batch.operations.Next(&operation)) {
       if (operation.kind == OperationKind::kPutBlob) NoteBlob(operation.value);
-      loader_.Add(operation.kind, operation.key, sequence, operation.value);
+      loader_.Add(operation.kind, operation.key, batch.sequence, operation.value);
     }
-    if (!operations.good()) {
+    if (!batch.operations.good()) {
       return absl::DataLossError(
           absl::StrCat("record ", record, " of the log has a good checksum and makes no sense"));
     }
-    last_ = std::max(last_, sequence);
+    if (batch.kind == RecordKind::kCopy) {
+      batches_.SetReceived(batch.batch.coordinator, batch.batch.place);
+    } else if (batch.kind == RecordKind::kCommit && commits_ != nullptr) {
+      commits_->OnFound(batch);
+    }
+    last_ = std::max(last_, batch.last());
     ++records_;
     return HasRoom();
   }
@@ -82,6 +87,8 @@ class Replay final : public WalVisitor {
   MemtableLoader loader_;
   std::set<Uuid> blobs_;
   Uuid last_blob_;
+  ShardBatches& batches_;
+  CommitKeeper* const commits_;
   const StoreMemory& memory_;
   uint64_t contained_record_ = 0;
   Sequence last_;
@@ -93,11 +100,12 @@ class Replay final : public WalVisitor {
 Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(Shard& shard,
                                                                    std::string directory,
                                                                    StoreOptions options) {
-  return Open(shard, std::move(directory), options, std::make_shared<EpochClock>());
+  return Open(shard, std::move(directory), options, std::make_shared<EpochClock>(), nullptr);
 }
 
 Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(
-    Shard& shard, std::string directory, StoreOptions options, std::shared_ptr<EpochClock> clock) {
+    Shard& shard, std::string directory, StoreOptions options, std::shared_ptr<EpochClock> clock,
+    CommitKeeper* commits) {
   if (absl::Status valid = options.Validate(); !valid.ok()) co_return valid;
   if (directory.empty()) {
     co_return absl::InvalidArgumentError("the name of the database's directory is empty");
@@ -111,20 +119,20 @@ Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::Open(
   }
   if (absl::Status fits = StoreMemory::Check(shard.io(), options); !fits.ok()) co_return fits;
   bool gave_way = false;
-  auto opened = co_await OpenOnce(shard, directory, options, clock, &gave_way);
+  auto opened = co_await OpenOnce(shard, directory, options, clock, commits, &gave_way);
   if (opened.ok() || !gave_way) co_return opened;
-  co_return co_await OpenOnce(shard, directory, options, clock, &gave_way);
+  co_return co_await OpenOnce(shard, directory, options, clock, commits, &gave_way);
 }
 
 // `gave_way`: there was no space, and there is some now.
 Task<absl::StatusOr<std::unique_ptr<ShardStore>>> ShardStore::OpenOnce(
     Shard& shard, std::string directory, StoreOptions options, std::shared_ptr<EpochClock> clock,
-    bool* gave_way) {
+    CommitKeeper* commits, bool* gave_way) {
   const FileSystemOptions how = {.create = options.create_if_missing};
   absl::StatusOr<FileSystem> files = co_await FileSystem::Open(shard.io(), directory, how);
   if (!files.ok()) co_return files.status();
   std::unique_ptr<ShardStore> store(
-      new ShardStore(shard, std::move(options), std::move(clock), *std::move(files)));
+      new ShardStore(shard, std::move(options), std::move(clock), commits, *std::move(files)));
   StoreOpener opener(*store);
   absl::Status opened = co_await opener.Run();
   if (opened.ok()) co_return store;
@@ -301,7 +309,10 @@ Task<absl::Status> StoreOpener::ReplayStreams() {
   auto view = std::make_shared<ReadView>();
   view->memtable = store_.NewMemtable();
   view->version = store_.catalog_->version();
-  Replay replay(*view->memtable, store_.memory_);
+  for (const auto& [coordinator, place] : tables.batches) {
+    store_.batches_.SetReceived(coordinator, place);
+  }
+  Replay replay(*view->memtable, store_.memory_, store_.batches_, store_.commits_);
   std::vector<RootStream> needed;
   for (RootStream& stream : next_.streams) {
     if (tables.finished.count(stream.stream) > 0) continue;
@@ -322,6 +333,9 @@ Task<absl::Status> StoreOpener::ReplayStreams() {
   store_.last_ = replay.last();
   for (const auto& [uuid, table] : tables.tables) {
     store_.last_ = std::max(store_.last_, table.largest_sequence);
+  }
+  for (const auto& [coordinator, place] : tables.batches) {
+    store_.last_ = std::max(store_.last_, Sequence{place.epoch, 0});
   }
   store_.last_.epoch = std::max(store_.last_.epoch, next_.epoch) + 1;
   store_.clock_->RaiseTo(store_.last_.epoch);

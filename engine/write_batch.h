@@ -67,6 +67,7 @@ class WriteBatch {
   const absl::Status& status() const { return status_; }
   // Encoded, as they stand in the log (format/batch_record.h).
   std::string_view operations() const { return operations_; }
+  std::string TakeOperations() && { return std::move(operations_); }
 
  private:
   std::string operations_;

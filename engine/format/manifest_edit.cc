@@ -100,6 +100,19 @@ bool TakeLog(Decoder& decoder, ContainedLog& log) {
   return decoder.ok();
 }
 
+void AppendReceived(std::string& to, const ReceivedBatches& received) {
+  AppendVarint(to, received.coordinator);
+  AppendVarint(to, received.place.epoch);
+  AppendVarint(to, received.place.counter);
+}
+
+bool TakeReceived(Decoder& decoder, ReceivedBatches& received) {
+  received.coordinator = decoder.Varint();
+  received.place.epoch = decoder.Varint();
+  received.place.counter = decoder.Varint();
+  return decoder.ok();
+}
+
 }  // namespace
 
 std::string EncodeManifestEdit(const ManifestEdit& edit) {
@@ -112,6 +125,8 @@ std::string EncodeManifestEdit(const ManifestEdit& edit) {
   for (const ContainedLog& log : edit.logs) AppendLog(record, log);
   AppendVarint(record, edit.finished.size());
   for (const uint64_t stream : edit.finished) AppendVarint(record, stream);
+  AppendVarint(record, edit.batches.size());
+  for (const ReceivedBatches& received : edit.batches) AppendReceived(record, received);
   return record;
 }
 
@@ -128,7 +143,7 @@ bool DecodeManifestEdit(std::span<const std::byte> record, ManifestEdit* edit) {
   };
   return TakeList(decoder, edit->added, TakeTable) && TakeList(decoder, edit->removed, take_uuid) &&
          TakeList(decoder, edit->logs, TakeLog) && TakeList(decoder, edit->finished, take_number) &&
-         decoder.done();
+         TakeList(decoder, edit->batches, TakeReceived) && decoder.done();
 }
 
 std::string LowerBound(std::string_view smallest) {

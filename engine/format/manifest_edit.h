@@ -10,6 +10,7 @@
 //    logs: count varint, each           stream, record, segment, frame, first record  varints,
 //                                       previous hash u64
 //    finished: count varint, each       stream varint
+//    batches: count varint, each        coordinator, epoch, counter  varints
 //
 // A text is a varint of the length, and so many bytes.
 #ifndef IOENGINE_ENGINE_FORMAT_MANIFEST_EDIT_H_
@@ -77,14 +78,24 @@ struct ContainedLog {
   friend bool operator==(const ContainedLog&, const ContainedLog&) = default;
 };
 
+// Of the batches that another tablet has committed: all up to `place` that concern this one are in
+// its tables.
+struct ReceivedBatches {
+  uint64_t coordinator = 0;  // number of that tablet
+  Sequence place;
+
+  friend bool operator==(const ReceivedBatches&, const ReceivedBatches&) = default;
+};
+
 struct ManifestEdit {
   std::vector<TableRecord> added;
   std::vector<Uuid> removed;
-  std::vector<ContainedLog> logs;  // each in the place of what was said of the stream before
-  std::vector<uint64_t> finished;  // streams: tables contain all of them
+  std::vector<ContainedLog> logs;        // each in the place of what was said of the stream before
+  std::vector<uint64_t> finished;        // streams: tables contain all of them
+  std::vector<ReceivedBatches> batches;  // each in the place of what was said of its tablet before
 
   bool empty() const {
-    return added.empty() && removed.empty() && logs.empty() && finished.empty();
+    return added.empty() && removed.empty() && logs.empty() && finished.empty() && batches.empty();
   }
   friend bool operator==(const ManifestEdit&, const ManifestEdit&) = default;
 };

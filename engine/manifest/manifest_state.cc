@@ -32,6 +32,9 @@ absl::Status ManifestState::Apply(const ManifestEdit& edit) {
     logs.erase(stream);
     finished.insert(stream);
   }
+  for (const ReceivedBatches& received : edit.batches) {
+    batches[received.coordinator] = received.place;
+  }
   return absl::OkStatus();
 }
 
@@ -39,6 +42,9 @@ std::vector<ManifestEdit> ManifestState::Snapshot(size_t tables_per_edit) const 
   std::vector<ManifestEdit> edits(1);
   for (const auto& [stream, log] : logs) edits.back().logs.push_back(log);
   edits.back().finished.assign(finished.begin(), finished.end());
+  for (const auto& [coordinator, place] : batches) {
+    edits.back().batches.push_back({coordinator, place});
+  }
   for (const auto& [uuid, table] : tables) {
     if (edits.back().added.size() == tables_per_edit) edits.emplace_back();
     edits.back().added.push_back(table);

@@ -17,6 +17,7 @@ struct ManifestState {
   std::map<Uuid, TableRecord> tables;
   std::map<uint64_t, ContainedLog> logs;  // by stream
   std::set<uint64_t> finished;            // streams that tables contain all of
+  std::map<uint64_t, Sequence> batches;   // ReceivedBatches, by coordinator
 
   // DataLoss: a table comes twice, or one goes that is not there.
   absl::Status Check(const ManifestEdit& edit) const;

@@ -26,7 +26,7 @@ class LoggedBlobs final : public WalVisitor {
 
   absl::Status OnRecord(uint64_t record, std::span<const std::byte> bytes) override {
     if (record <= contained_record_) return absl::OkStatus();
-    auto [sequence, operations] = DecodeBatchRecord(bytes);
+    OperationReader operations = DecodeBatchRecord(bytes).operations;
     Operation operation;
     while (operations.Next(&operation)) {
       if (operation.kind != OperationKind::kPutBlob) continue;

@@ -102,6 +102,25 @@ OrderedJson TableReportJson(const TableReport& table) {
   return json;
 }
 
+std::string BatchText(const RecordReport& record) {
+  if (record.kind == RecordKind::kChanges) return "";
+  const std::string id = SequenceText(record.batch.place);
+  if (record.kind == RecordKind::kCopy) {
+    return absl::StrCat(", of batch ", id, " of tablet ", record.batch.coordinator);
+  }
+  return absl::StrCat(", commits batch ", id, " with ", record.others, " other tablets");
+}
+
+OrderedJson BatchJson(const RecordReport& record) {
+  if (record.kind == RecordKind::kChanges) return nullptr;
+  OrderedJson json = {{"kind", record.kind == RecordKind::kCopy ? "copy" : "commit"},
+                      {"coordinator", record.batch.coordinator},
+                      {"epoch", record.batch.place.epoch},
+                      {"counter", record.batch.place.counter}};
+  if (record.kind == RecordKind::kCommit) json["others"] = record.others;
+  return json;
+}
+
 }  // namespace
 
 std::string DumpText(const std::vector<SlotReport>& slots) {
@@ -167,7 +186,7 @@ std::string DumpText(const SegmentReport& segment) {
       }
       absl::StrAppend(&text, "  record ", record.number, ": ", record.bytes, " bytes, sequence ",
                       record.epoch, ".", record.counter, ", ", record.puts, " puts, ",
-                      record.deletes, " deletes\n");
+                      record.deletes, " deletes", BatchText(record), "\n");
       for (const BlobPointer& blob : record.blobs) {
         absl::StrAppend(&text, "    put ", PointerText(blob), "\n");
       }
@@ -196,6 +215,7 @@ std::string DumpJson(const SegmentReport& segment) {
                          {"counter", record.counter},
                          {"puts", record.puts},
                          {"deletes", record.deletes},
+                         {"batch", BatchJson(record)},
                          {"blobs", blobs}});
     }
     const WalFrameHeader& header = frame.header;

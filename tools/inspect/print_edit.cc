@@ -58,6 +58,10 @@ std::string EditText(const ManifestEdit& edit) {
   for (const uint64_t stream : edit.finished) {
     absl::StrAppend(&text, "    log ", stream, ": tables contain all of it\n");
   }
+  for (const ReceivedBatches& received : edit.batches) {
+    absl::StrAppend(&text, "    batches of tablet ", received.coordinator,
+                    ": tables contain all up to ", SequenceText(received.place), "\n");
+  }
   return text;
 }
 
@@ -75,7 +79,17 @@ OrderedJson EditJson(const ManifestEdit& edit) {
                     {"first_record", log.first_record},
                     {"previous_hash", Hex(log.previous_hash)}});
   }
-  return {{"added", added}, {"removed", removed}, {"logs", logs}, {"finished", edit.finished}};
+  OrderedJson batches = OrderedJson::array();
+  for (const ReceivedBatches& received : edit.batches) {
+    batches.push_back({{"coordinator", received.coordinator},
+                       {"epoch", received.place.epoch},
+                       {"counter", received.place.counter}});
+  }
+  return {{"added", added},
+          {"removed", removed},
+          {"logs", logs},
+          {"finished", edit.finished},
+          {"batches", batches}};
 }
 
 }  // namespace ioengine::inspect

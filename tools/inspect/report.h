@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/format/blob_format.h"
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/root_state.h"
@@ -38,6 +39,9 @@ struct RecordReport {
   uint64_t puts = 0;
   uint64_t deletes = 0;
   uint64_t bytes = 0;
+  RecordKind kind = RecordKind::kChanges;
+  BatchId batch = {};                               // of a commit or a copy
+  uint64_t others = 0;                              // parts of a commit that are of other tablets
   std::vector<BlobPointer> blobs = {};              // of those puts whose values are elsewhere
   std::optional<ManifestEdit> edit = std::nullopt;  // of a manifest, instead of those
 };

@@ -117,12 +117,14 @@ class StreamSalvage {
   }
 
   void TakeRecord(Changes& changes, SalvageReport& report) const {
-    auto [sequence, operations] = DecodeBatchRecord(part_);
+    BatchRecord batch = DecodeBatchRecord(part_);
     // Of two on one key the later one counts.
     std::map<std::string_view, Operation> last;
     Operation operation;
-    while (operations.Next(&operation)) last[operation.key] = operation;
-    for (const auto& [key, change] : last) changes.Add(change.kind, key, sequence, change.value);
+    while (batch.operations.Next(&operation)) last[operation.key] = operation;
+    for (const auto& [key, change] : last) {
+      changes.Add(change.kind, key, batch.sequence, change.value);
+    }
     ++report.records;
   }
 

@@ -18,12 +18,13 @@ namespace {
 
 // Of what stream a record must be; nothing if it makes no sense.
 std::optional<WalKind> KindOf(std::span<const std::byte> record) {
-  auto [sequence, operations] = DecodeBatchRecord(record);
+  BatchRecord batch = DecodeBatchRecord(record);
   Operation operation;
-  while (operations.Next(&operation)) {
+  while (batch.operations.Next(&operation)) {
   }
   // An edit can look like a batch of nothing.
-  if (operations.good() && operations.count() > 0) return WalKind::kLog;
+  const bool has_some = batch.operations.count() > 0 || !batch.others.empty();
+  if (batch.operations.good() && has_some) return WalKind::kLog;
   ManifestEdit edit;
   if (DecodeManifestEdit(record, &edit)) return WalKind::kManifest;
   return std::nullopt;
@@ -71,11 +72,14 @@ class Records {
       if (DecodeManifestEdit(bytes_, &edit)) report.edit = std::move(edit);
       return report;
     }
-    auto [sequence, operations] = DecodeBatchRecord(bytes_);
-    report.epoch = sequence.epoch;
-    report.counter = sequence.counter;
+    BatchRecord batch = DecodeBatchRecord(bytes_);
+    report.epoch = batch.sequence.epoch;
+    report.counter = batch.sequence.counter;
+    report.kind = batch.kind;
+    report.batch = batch.batch;
+    report.others = batch.others.size();
     Operation operation;
-    while (operations.Next(&operation)) {
+    while (batch.operations.Next(&operation)) {
       ++(HasValue(operation.kind) ? report.puts : report.deletes);
       if (operation.kind != OperationKind::kPutBlob) continue;
       // The reader of operations has looked that it makes sense.

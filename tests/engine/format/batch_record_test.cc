@@ -30,8 +30,10 @@ TEST(BatchRecordTest, GoldenBytes) {
             "02"
             "02"
             "6b32");
-  auto [sequence, reader] = DecodeBatchRecord(AsBytes(record));
-  EXPECT_EQ(sequence, (Sequence{.epoch = 1, .counter = 0x0203}));
+  BatchRecord read = DecodeBatchRecord(AsBytes(record));
+  EXPECT_EQ(read.kind, RecordKind::kChanges);
+  EXPECT_EQ(read.sequence, (Sequence{.epoch = 1, .counter = 0x0203}));
+  OperationReader& reader = read.operations;
   Operation operation;
   ASSERT_TRUE(reader.Next(&operation));
   EXPECT_EQ(operation.key, "key");
@@ -48,11 +50,98 @@ TEST(BatchRecordTest, GoldenBytes) {
   }
 }
 
-TEST(BatchRecordTest, AnyBytesAreReadWithoutHarm) {
-  std::string record(AsText(EncodeBatchHead({.epoch = 1, .counter = 2}, 3)));
-  for (int i = 0; i < 3; ++i) {
-    AppendOperation(record, {.kind = OperationKind::kPut, .key = "some key", .value = "v"});
+std::string SomePut() {
+  std::string operations;
+  AppendOperation(operations, {.kind = OperationKind::kPut, .key = "key", .value = "v"});
+  return operations;
+}
+
+std::string SomeDelete() {
+  std::string operations;
+  AppendOperation(operations, {.kind = OperationKind::kDelete, .key = "k"});
+  return operations;
+}
+
+std::string SomeCommit() {
+  const std::string own = SomePut();
+  const std::string other = SomeDelete();
+  return EncodeBatchCommit({.place = {.epoch = 1, .counter = 9},
+                            .sequence = {.epoch = 1, .counter = 7},
+                            .settled = {.epoch = 1, .counter = 5},
+                            .parts = {{.tablet = 0, .count = 1, .operations = own},
+                                      {.tablet = 3, .count = 1, .operations = other}}});
+}
+
+std::string SomeCopy() {
+  const BatchId batch = {.coordinator = 3, .place = {.epoch = 1, .counter = 9}};
+  return std::string(AsText(EncodeCopyHead({.epoch = 1, .counter = 7}, 1, batch))) + SomePut();
+}
+
+TEST(BatchRecordTest, GoldenBytesOfACommit) {
+  EXPECT_EQ(Hex(SomeCommit()),
+            "01000000000000000900000000000000"
+            "02000010"
+            "01000000000000000700000000000000"
+            "01000000000000000500000000000000"
+            "000107"
+            "01036b65790176"
+            "030103"
+            "02016b");
+  BatchRecord read = DecodeBatchRecord(AsBytes(SomeCommit()));
+  EXPECT_EQ(read.kind, RecordKind::kCommit);
+  EXPECT_EQ(read.sequence, (Sequence{.epoch = 1, .counter = 7}));
+  EXPECT_EQ(read.batch.place, (Sequence{.epoch = 1, .counter = 9}));
+  EXPECT_EQ(read.settled, (Sequence{.epoch = 1, .counter = 5}));
+  EXPECT_EQ(read.last(), read.batch.place);
+  ASSERT_EQ(read.others.size(), 1u);
+  EXPECT_EQ(read.others[0].tablet, 3u);
+  EXPECT_EQ(read.others[0].operations, SomeDelete());
+  Operation operation;
+  ASSERT_TRUE(read.operations.Next(&operation));
+  EXPECT_EQ(operation.key, "key");
+  EXPECT_FALSE(read.operations.Next(&operation));
+  EXPECT_TRUE(read.operations.good());
+}
+
+TEST(BatchRecordTest, GoldenBytesOfACopy) {
+  EXPECT_EQ(Hex(SomeCopy()),
+            "01000000000000000700000000000000"
+            "01000020"
+            "0300000000000000"
+            "01000000000000000900000000000000"
+            "01036b65790176");
+  BatchRecord read = DecodeBatchRecord(AsBytes(SomeCopy()));
+  EXPECT_EQ(read.kind, RecordKind::kCopy);
+  EXPECT_EQ(read.sequence, (Sequence{.epoch = 1, .counter = 7}));
+  EXPECT_EQ(read.batch.coordinator, 3u);
+  EXPECT_EQ(read.batch.place, (Sequence{.epoch = 1, .counter = 9}));
+  EXPECT_TRUE(read.others.empty());
+  Operation operation;
+  ASSERT_TRUE(read.operations.Next(&operation));
+  EXPECT_FALSE(read.operations.Next(&operation));
+  EXPECT_TRUE(read.operations.good());
+}
+
+// Also a commit that has a part which makes no sense, or its own one twice.
+TEST(BatchRecordTest, CutOrRepeatedPartsAreNoBatch) {
+  Operation operation;
+  for (const std::string& whole : {SomeCommit(), SomeCopy()}) {
+    for (size_t size = 0; size < whole.size(); ++size) {
+      BatchRecord cut = DecodeBatchRecord(AsBytes(std::string_view(whole).substr(0, size)));
+      while (cut.operations.Next(&operation)) {
+      }
+      EXPECT_FALSE(cut.operations.good()) << size;
+    }
   }
+  const std::string own = SomePut();
+  const BatchPart part = {.tablet = 0, .count = 1, .operations = own};
+  const std::string twice = EncodeBatchCommit({.place = {}, .sequence = {}, .parts = {part, part}});
+  EXPECT_FALSE(DecodeBatchRecord(AsBytes(twice)).operations.good());
+  const std::string none = EncodeBatchCommit({.place = {}, .sequence = {}});
+  EXPECT_FALSE(DecodeBatchRecord(AsBytes(none)).operations.good());
+}
+
+void ReadEveryChangedByte(const std::string& record) {
   for (size_t at = 0; at < record.size(); ++at) {
     for (int value = 0; value < 256; ++value) {
       std::string changed = record;
@@ -65,9 +154,18 @@ TEST(BatchRecordTest, AnyBytesAreReadWithoutHarm) {
         ASSERT_TRUE(operation.kind == OperationKind::kPut ||
                     operation.kind == OperationKind::kDelete);
       }
+      for (const BatchPart& part : read.others) bytes += part.operations.size();
       ASSERT_LE(bytes, record.size());
     }
   }
+}
+
+TEST(BatchRecordTest, AnyBytesAreReadWithoutHarm) {
+  std::string record(AsText(EncodeBatchHead({.epoch = 1, .counter = 2}, 3)));
+  for (int i = 0; i < 3; ++i) record += SomePut();
+  ReadEveryChangedByte(record);
+  ReadEveryChangedByte(SomeCommit());
+  ReadEveryChangedByte(SomeCopy());
 }
 
 }  // namespace

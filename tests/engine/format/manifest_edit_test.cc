@@ -37,6 +37,7 @@ ManifestEdit Example() {
                 .first_record = 5,
                 .previous_hash = 0x2827262524232221}};
   edit.finished = {6, 128};
+  edit.batches = {{.coordinator = 3, .place = {5, 129}}};
   return edit;
 }
 
@@ -59,7 +60,7 @@ TEST(ManifestEditTest, GoldenBytes) {
             "02" + table + "00" + "00" + table + "01" + "026263" + "01" +
                 "05000000000040008600000000000000" + "03" + "8827" + "01" +
                 "03000000000040008400000000000000" + "01" + "07" + "8201" + "020305" +
-                "2122232425262728" + "02" + "06" + "8001");
+                "2122232425262728" + "02" + "06" + "8001" + "01" + "03" + "05" + "8101");
 }
 
 TEST(ManifestEditTest, ComesBack) {

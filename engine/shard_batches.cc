@@ -1,0 +1,216 @@
+#include "ioengine/engine/shard_batches.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "ioengine/engine/format/coding.h"
+#include "ioengine/engine/shard_store.h"
+#include "ioengine/sched/canary.h"
+#include "ioengine/sched/check.h"
+#include "ioengine/sched/sleep.h"
+
+namespace ioengine {
+namespace {
+
+// While the disk is full.
+constexpr std::chrono::milliseconds kRetry(10);
+
+}  // namespace
+
+void ShardBatches::Wake() {
+  changed_.Set();
+  changed_.Reset();
+}
+
+Task<absl::Status> ShardBatches::AwaitFree(WriteKeys keys) {
+  while (holds_.Has(keys)) {
+    if (holds_.HasLeft(keys)) {
+      co_return absl::UnavailableError(
+          "a batch over several shards has this key, and its outcome is not known, since the log "
+          "of one of them failed: open the database again");
+    }
+    co_await changed_.Wait();
+    if (absl::Status may = store_.MayWrite(); !may.ok()) co_return may;
+  }
+  co_return absl::OkStatus();
+}
+
+Task<absl::StatusOr<ShardBatches::Held>> ShardBatches::Hold(KeyHolds::Id id, std::string operations,
+                                                            uint32_t count) {
+  KeyHolds::Hold hold;
+  hold.operations = std::move(operations);
+  hold.count = count;
+  const ShardStore::WriteSize size = {.bytes = hold.operations.size(), .changes = count};
+  absl::Status status = store_.MayWrite(size);
+  if (status.ok()) {
+    status = co_await store_.Admit(size, size.bytes, WriteKeys{.batch = hold.view()});
+  }
+  if (!status.ok()) co_return status;
+  hold.memory = MemoryCharge(&store_.memory_.changes, ShardStore::MemoryFor(size));
+  hold.proposal = {store_.clock_->now(), store_.last_.counter + 1};
+  Coordinator& coordinator = coordinators_[id.owner];
+  NoteDurable(coordinator);
+  const Held held = {.proposal = hold.proposal, .durable = coordinator.durable};
+  holds_.Take(id, std::move(hold));
+  co_return held;
+}
+
+void ShardBatches::Release(KeyHolds::Id id) {
+  if (holds_.TakeOut(id).has_value()) store_.WakeWaiting();
+}
+
+void ShardBatches::Leave(KeyHolds::Id id) {
+  holds_.Leave(id);
+  store_.WakeWaiting();
+}
+
+absl::Status ShardBatches::CheckCommit(size_t operation_bytes, size_t parts) const {
+  return store_.wal_->CheckSize(BatchCommitBytes(parts) + operation_bytes);
+}
+
+Task<absl::Status> ShardBatches::AdmitCommit(size_t operation_bytes, size_t parts) {
+  absl::Status may = store_.MayWrite();
+  if (may.ok()) may = co_await store_.wal_->Admit(BatchCommitBytes(parts) + operation_bytes);
+  if (may.ok()) may = store_.MayWrite();
+  co_return may;
+}
+
+ShardBatches::Committed ShardBatches::AppendCommit(KeyHolds::Id own, Sequence sequence,
+                                                   Sequence settled,
+                                                   std::span<const BatchPart> others) {
+  store_.last_ = std::max(store_.last_, sequence);
+  const Sequence place = store_.NextSequence();
+  const KeyHolds::Hold* const hold = holds_.Find(own);
+  IOENGINE_CHECK(hold != nullptr, "a batch is committed without a hold on its keys");
+  BatchCommit commit = {.place = place, .sequence = sequence, .settled = settled};
+  commit.parts.push_back({.tablet = 0, .count = hold->count, .operations = hold->operations});
+  commit.parts.insert(commit.parts.end(), others.begin(), others.end());
+  const std::string encoded = EncodeBatchCommit(commit);
+  const uint64_t record = store_.wal_->Append(AsBytes(encoded), {}, Durability::kDurable);
+  store_.Stage(hold->view(), {.entries = sequence, .order = place}, record, Durability::kDurable);
+  holds_.LetGoOfMemory(own);
+  store_.flusher_->FreezeIfFull();
+  return {record, place};
+}
+
+uint64_t ShardBatches::AppendAgain(const BatchCommit& commit) {
+  return store_.wal_->Append(AsBytes(EncodeBatchCommit(commit)), {}, Durability::kDurable);
+}
+
+Task<absl::Status> ShardBatches::AwaitDurable(uint64_t record) {
+  co_return co_await store_.wal_->Reached(record, Durability::kDurable);
+}
+
+// Whether it may be appended now; false: the log takes nothing any more.
+Task<bool> ShardBatches::AdmitCopy(size_t operation_bytes) {
+  while (!is_unlogged_) {
+    const absl::Status admitted = co_await store_.wal_->Admit(kCopyHeadBytes + operation_bytes);
+    if (admitted.ok()) co_return store_.failed_.ok();
+    // The disk is full: there may be space later.
+    const bool may_become_well =
+        absl::IsResourceExhausted(admitted) && store_.failed_.ok() && !store_.closing_;
+    if (!may_become_well) break;
+    co_await Sleep(kRetry);
+  }
+  co_return false;
+}
+
+void ShardBatches::AppendCopy(Operations operations, const BatchId& batch, Sequence sequence) {
+  const auto head = EncodeCopyHead(sequence, operations.count, batch);
+  const uint64_t record =
+      store_.wal_->Append(head, AsBytes(operations.encoded), Durability::kMemory);
+  Coordinator& coordinator = coordinators_[batch.coordinator];
+  coordinator.received = batch.place;
+  coordinator.copies.emplace_back(record, batch.place);
+}
+
+// All at once, and with the copy in one go: the log and the memtable have them in one order.
+void ShardBatches::Show(Operations operations, Sequence sequence) {
+  store_.last_ = std::max(store_.last_, sequence);
+  store_.Stage(operations, {.entries = sequence, .order = sequence}, 0, Durability::kMemory);
+  store_.flusher_->FreezeIfFull();
+}
+
+Task<> ShardBatches::Apply(Part part) {
+  Coordinator& coordinator = coordinators_[part.batch.coordinator];
+  while (coordinator.applied < part.previous) co_await changed_.Wait();
+  std::optional<KeyHolds::Hold> hold;
+  if (IsCanary("batch-frees-keys-early")) {
+    hold = holds_.TakeOut(part.hold);
+    store_.WakeWaiting();
+    co_await Sleep(kRetry);
+  }
+  const KeyHolds::Hold* const found = holds_.Find(part.hold);
+  if (found == nullptr && !hold.has_value()) co_return;
+  const bool has_room =
+      co_await AdmitCopy(hold.has_value() ? hold->operations.size() : found->operations.size());
+  if (!hold.has_value()) hold = holds_.TakeOut(part.hold);
+  IOENGINE_CHECK(hold.has_value(), "a batch's part was applied twice");
+  hold->memory.Resize(0);
+  if (has_room) {
+    AppendCopy(hold->view(), part.batch, part.sequence);
+  } else {
+    is_unlogged_ = true;
+  }
+  Show(hold->view(), part.sequence);
+  coordinator.applied = part.batch.place;
+  store_.WakeWaiting();
+}
+
+Task<absl::Status> ShardBatches::Recover(BatchId batch, Sequence sequence, std::string operations,
+                                         uint32_t count) {
+  Coordinator& coordinator = coordinators_[batch.coordinator];
+  if (coordinator.received >= batch.place && !IsCanary("batch-recovered-again")) {
+    coordinator.applied = batch.place;
+    co_return absl::OkStatus();
+  }
+  const Operations view = {operations, count};
+  // Without waiting for memory: that may need a flush, which waits until all shards have done this.
+  // It is no more than a coordinator has unsettled at one time.
+  absl::Status admitted = co_await store_.wal_->Admit(kCopyHeadBytes + operations.size());
+  if (!admitted.ok()) co_return admitted;
+  AppendCopy(view, batch, sequence);
+  Show(view, sequence);
+  coordinator.applied = batch.place;
+  co_return absl::OkStatus();
+}
+
+void ShardBatches::NoteDurable(Coordinator& coordinator) {
+  const uint64_t record = store_.wal_->reached(Durability::kDurable);
+  auto& copies = coordinator.copies;
+  while (!copies.empty() && copies.front().first <= record) {
+    coordinator.durable = copies.front().second;
+    copies.pop_front();
+  }
+}
+
+Task<absl::StatusOr<bool>> ShardBatches::MakeDurable(uint64_t from, Sequence place) {
+  Coordinator& coordinator = coordinators_[from];
+  while (coordinator.applied < place && coordinator.received < place) {
+    if (store_.closing_) co_return absl::UnavailableError("the store is closing");
+    co_await changed_.Wait();
+  }
+  if (coordinator.received < place || !store_.failed_.ok()) co_return false;
+  NoteDurable(coordinator);
+  if (coordinator.durable < place) {
+    const absl::Status synced = co_await store_.wal_->Sync();
+    if (!store_.failed_.ok()) co_return false;
+    if (!synced.ok()) co_return synced;
+  }
+  co_return true;
+}
+
+std::vector<ReceivedBatches> ShardBatches::received() const {
+  std::vector<ReceivedBatches> all;
+  for (const auto& [tablet, coordinator] : coordinators_) {
+    if (coordinator.received > Sequence()) all.push_back({tablet, coordinator.received});
+  }
+  return all;
+}
+
+void ShardBatches::SetReceived(uint64_t coordinator, Sequence place) {
+  Coordinator& known = coordinators_[coordinator];
+  known.received = std::max(known.received, place);
+}
+
+}  // namespace ioengine
