@@ -22,10 +22,10 @@ constexpr std::chrono::milliseconds kRetry(1);
 // What a coordinator has each shard do.
 
 Task<absl::StatusOr<ShardBatches::Held>> HoldOn(Shard&, EnginePart* part, KeyHolds::Id id,
-                                                std::string operations, uint32_t count) {
+                                                WriteBatch batch) {
   EnginePart::Call call(*part);
   if (!call.status().ok()) co_return call.status();
-  co_return co_await call.store().batches().Hold(id, std::move(operations), count);
+  co_return co_await call.store().batches().Hold(id, std::move(batch));
 }
 
 absl::Status ReleaseOn(Shard&, EnginePart* part, KeyHolds::Id id) {
@@ -155,8 +155,7 @@ Task<absl::Status> BatchCoordinator::HoldAll(const std::vector<ShardChanges>& ch
                                              KeyHolds::Id id, Sequence* sequence) {
   for (const ShardChanges& change : changes) {
     const absl::StatusOr<ShardBatches::Held> held =
-        co_await shard_.SubmitTo(change.shard, HoldOn, PartOf(change.shard), id,
-                                 std::string(change.batch.operations()), change.batch.count());
+        co_await shard_.SubmitTo(change.shard, HoldOn, PartOf(change.shard), id, change.batch);
     if (!held.ok()) {
       co_await ReleaseAll(changes, id);
       co_return held.status();
@@ -195,7 +194,7 @@ Task<absl::Status> BatchCoordinator::Commit(std::vector<ShardChanges> changes, K
   for (const ShardChanges& change : changes) {
     bytes += change.batch.operations().size();
     shards.push_back(change.shard);
-    if (change.shard == shard_.id()) continue;
+    if (change.shard == shard_.id() || change.batch.empty()) continue;
     others.push_back(
         {others_[change.shard].peer.tablet, change.batch.count(), change.batch.operations()});
   }
@@ -207,10 +206,10 @@ Task<absl::Status> BatchCoordinator::Commit(std::vector<ShardChanges> changes, K
   ForgetSettled();
   const ShardBatches::Committed committed = own().AppendCommit(id, sequence, settled_, others);
   const BatchId batch = {.coordinator = tablet_, .place = committed.place};
-  for (const ShardId shard : shards) {
-    Other& other = others_[shard];
+  for (const ShardChanges& change : changes) {
+    Other& other = others_[change.shard];
     parts->push_back({.hold = id, .batch = batch, .previous = other.last, .sequence = sequence});
-    other.last = committed.place;
+    if (!change.batch.empty()) other.last = committed.place;
   }
   Unsettled kept;
   kept.record = committed.record;
@@ -263,7 +262,7 @@ std::vector<BatchCoordinator::Share> BatchCoordinator::SharesOf(
     std::vector<ShardChanges> changes) const {
   std::vector<Share> shares;
   for (ShardChanges& change : changes) {
-    if (change.shard == shard_.id()) continue;
+    if (change.shard == shard_.id() || change.batch.empty()) continue;
     Share share = {.tablet = others_[change.shard].peer.tablet,
                    .to = change.shard,
                    .count = change.batch.count()};

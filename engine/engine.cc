@@ -129,7 +129,7 @@ Task<absl::StatusOr<WriteResult>> Engine::Delete(std::string_view key, Durabilit
 
 std::vector<ShardChanges> Engine::ByShard(WriteBatch batch) const {
   std::vector<ShardChanges> all(parts_.size());
-  if (!batch.status().ok() || batch.empty()) {
+  if (!batch.status().ok() || batch.count() + batch.condition_count() == 0) {
     all[0].batch = std::move(batch);
     all.resize(1);
     return all;
@@ -137,9 +137,11 @@ std::vector<ShardChanges> Engine::ByShard(WriteBatch batch) const {
   OperationReader reader(AsBytes(batch.operations()), batch.count());
   Operation operation;
   while (reader.Next(&operation)) all[ShardOf(operation.key)].batch.Add(operation);
+  OperationReader conditions(AsBytes(batch.conditions()), batch.condition_count());
+  while (conditions.Next(&operation)) all[ShardOf(operation.key)].batch.AddCondition(operation);
   std::vector<ShardChanges> changes;
   for (size_t id = 0; id < all.size(); ++id) {
-    if (all[id].batch.empty()) continue;
+    if (all[id].batch.count() + all[id].batch.condition_count() == 0) continue;
     all[id].shard = static_cast<ShardId>(id);
     changes.push_back(std::move(all[id]));
   }
@@ -154,6 +156,20 @@ Task<absl::StatusOr<WriteResult>> Engine::Write(WriteBatch batch, Durability dur
   const ShardId to = concerns_this ? shard.id() : changes.front().shard;
   co_return co_await shard.SubmitTo(to, internal::WriteOn, part(to), std::move(changes),
                                     durability);
+}
+
+Task<absl::StatusOr<WriteResult>> Engine::Update(std::string_view key, Updater function,
+                                                 Durability durability) {
+  Shard& shard = ThisShard();
+  const ShardId owner = ShardOf(key);
+  co_return co_await shard.SubmitTo(owner, internal::UpdateOn, part(owner), std::string(key),
+                                    std::move(function), durability);
+}
+
+Task<absl::StatusOr<WriteResult>> Engine::CompareAndSet(std::string_view key, Value expected,
+                                                        Value desired, Durability durability) {
+  Updater set = internal::SetIf(std::move(expected), std::move(desired));
+  co_return co_await Update(key, std::move(set), durability);
 }
 
 Task<absl::StatusOr<Engine::Value>> Engine::Get(std::string_view key,

@@ -89,14 +89,22 @@ class Engine {
                                         Durability durability = Durability::kDurable);
   Task<absl::StatusOr<WriteResult>> Delete(std::string_view key,
                                            Durability durability = Durability::kDurable);
+  // See ShardStore::Update; `function` runs on the key's shard.
+  Task<absl::StatusOr<WriteResult>> Update(std::string_view key, Updater function,
+                                           Durability durability = Durability::kDurable);
+  // Writes `desired` if the key has the value `expected`; nullopt is none, of both.
+  // FailedPrecondition: it has another one.
+  Task<absl::StatusOr<WriteResult>> CompareAndSet(std::string_view key, Value expected,
+                                                  Value desired,
+                                                  Durability durability = Durability::kDurable);
   // All of it or nothing, on all shards, also after a crash and for snapshots. (Who reads several
   // shards without a snapshot may see it on one, and not yet on another.) One that concerns several
   // shards is always kDurable, and goes on when this task is destroyed; until it has ended, other
   // writes to its keys wait. Its values stand in the log and in tables whatever their size, not in
   // blob files. When the log of the shard that coordinates it fails (the caller's, or the first
   // that it concerns), its outcome is known when the database is opened again, and until then
-  // writes to its keys are refused. Cost: a call to each shard, one after the other; a write of the
-  // log; a call to each shard, all at once.
+  // writes to its keys are refused. FailedPrecondition: what it requires is not so. Cost: a call to
+  // each shard, one after the other; a write of the log; a call to each shard, all at once.
   Task<absl::StatusOr<WriteResult>> Write(WriteBatch batch,
                                           Durability durability = Durability::kDurable);
   // Without a snapshot: of now.

@@ -1,5 +1,6 @@
 #include "ioengine/engine/engine_calls.h"
 
+#include <algorithm>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -43,13 +44,33 @@ Task<absl::StatusOr<WriteResult>> DeleteOn(Shard&, EnginePart* part, std::string
   co_return co_await call.store().Delete(key, durability);
 }
 
+Task<absl::StatusOr<WriteResult>> UpdateOn(Shard&, EnginePart* part, std::string key,
+                                           Updater function, Durability durability) {
+  EnginePart::Call call(*part);
+  if (!call.status().ok()) co_return call.status();
+  co_return co_await call.store().Update(key, std::move(function), durability);
+}
+
+Updater SetIf(std::optional<std::string> expected, std::optional<std::string> desired) {
+  return
+      [expected = std::move(expected), desired = std::move(desired)](
+          const std::optional<std::string>& value) -> absl::StatusOr<std::optional<std::string>> {
+        if (value == expected) return desired;
+        return absl::FailedPreconditionError(value.has_value() ? "the key has another value"
+                                                               : "the key has no value");
+      };
+}
+
 Task<absl::StatusOr<WriteResult>> WriteOn(Shard& shard, EnginePart* part,
                                           std::vector<ShardChanges> changes,
                                           Durability durability) {
+  const auto changes_some = [](const ShardChanges& change) {
+    return !change.batch.status().ok() || !change.batch.empty();
+  };
+  if (std::none_of(changes.begin(), changes.end(), changes_some)) {
+    co_return absl::InvalidArgumentError("a batch without a change: there is nothing to write");
+  }
   if (changes.size() == 1) {
-    if (changes[0].batch.status().ok() && changes[0].batch.empty()) {
-      co_return absl::InvalidArgumentError("a batch without a change: there is nothing to write");
-    }
     EnginePart::Call call(*part);
     if (!call.status().ok()) co_return call.status();
     co_return co_await call.store().Write(changes[0].batch, durability);

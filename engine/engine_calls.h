@@ -22,6 +22,10 @@ Task<absl::StatusOr<WriteResult>> PutOn(Shard& shard, EnginePart* part, std::str
                                         std::string value, Durability durability);
 Task<absl::StatusOr<WriteResult>> DeleteOn(Shard& shard, EnginePart* part, std::string key,
                                            Durability durability);
+Task<absl::StatusOr<WriteResult>> UpdateOn(Shard& shard, EnginePart* part, std::string key,
+                                           Updater function, Durability durability);
+// Of Engine::CompareAndSet.
+Updater SetIf(std::optional<std::string> expected, std::optional<std::string> desired);
 // All of one shard, with the level; or over several, which is kDurable whatever was asked for, with
 // parts ascending by shard, of which the shard where it runs is one.
 Task<absl::StatusOr<WriteResult>> WriteOn(Shard& shard, EnginePart* part,

@@ -53,6 +53,18 @@ class EngineClient {
     const auto [to, part] = Find(key);
     return client_->Submit(to, internal::DeleteOn, part, std::move(key), durability);
   }
+  // See Engine::Update, Engine::CompareAndSet.
+  auto Update(std::string key, Updater function, Durability durability = Durability::kDurable) {
+    const auto [to, part] = Find(key);
+    return client_->Submit(to, internal::UpdateOn, part, std::move(key), std::move(function),
+                           durability);
+  }
+  auto CompareAndSet(std::string key, std::optional<std::string> expected,
+                     std::optional<std::string> desired,
+                     Durability durability = Durability::kDurable) {
+    return Update(std::move(key), internal::SetIf(std::move(expected), std::move(desired)),
+                  durability);
+  }
   // See Engine::Write.
   auto Write(WriteBatch batch, Durability durability = Durability::kDurable) {
     auto [to, part, changes] = Split(std::move(batch));

@@ -11,20 +11,23 @@ namespace {
 // Whether `is` is true of any of the keys.
 template <typename Predicate>
 bool AnyOf(const WriteKeys& keys, Predicate is) {
-  if (keys.batch.count == 0) return is(keys.key);
-  OperationReader reader = keys.batch.reader();
+  if (keys.batch.count + keys.conditions.count == 0) return is(keys.key);
   Operation operation;
-  while (reader.Next(&operation)) {
-    if (is(operation.key)) return true;
+  for (const Operations& operations : {keys.batch, keys.conditions}) {
+    OperationReader reader = operations.reader();
+    while (reader.Next(&operation)) {
+      if (is(operation.key)) return true;
+    }
   }
   return false;
 }
 
 template <typename Function>
 void ForEachKey(const KeyHolds::Hold& hold, Function function) {
-  OperationReader reader = hold.view().reader();
-  Operation operation;
-  while (reader.Next(&operation)) function(operation.key);
+  AnyOf(WriteKeys::Of(hold.batch), [function](std::string_view key) {
+    function(key);
+    return false;
+  });
 }
 
 }  // namespace

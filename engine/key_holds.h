@@ -13,6 +13,7 @@
 
 #include "ioengine/engine/format/batch_record.h"
 #include "ioengine/engine/format/sequence.h"
+#include "ioengine/engine/write_batch.h"
 #include "ioengine/sched/memory_charge.h"
 
 namespace ioengine {
@@ -25,10 +26,16 @@ struct Operations {
   OperationReader reader() const { return {AsBytes(encoded), count}; }
 };
 
-// The keys of a write: one, or those of a batch's operations.
+// The keys of a write: one, or those of a batch's operations and conditions.
 struct WriteKeys {
   std::string_view key = {};
-  Operations batch = {};  // none: it is the one key
+  Operations batch = {};  // none, and no conditions either: it is the one key
+  Operations conditions = {};
+
+  static WriteKeys Of(const WriteBatch& batch) {
+    return {.batch = {batch.operations(), batch.count()},
+            .conditions = {batch.conditions(), batch.condition_count()}};
+  }
 };
 
 // A batch over several shards holds its keys on each of them from before its commit until its part
@@ -49,14 +56,13 @@ class KeyHolds {
   };
 
   struct Hold {
-    std::string operations;  // encoded, on the keys that are held
-    uint32_t count = 0;
-    // What is done with it has this one or a larger one.
-    Sequence proposal;
+    WriteBatch batch;  // whose keys are held
+    // What is done with it has this one or a larger one. kMaxSequence: one of later.
+    Sequence proposal = kMaxSequence;
     MemoryCharge memory;
     bool is_left = false;
 
-    Operations view() const { return {operations, count}; }
+    Operations operations() const { return {batch.operations(), batch.count()}; }
   };
 
   bool empty() const { return keys_.empty(); }
@@ -84,7 +90,7 @@ class KeyHolds {
   bool IsHeldBefore(std::string_view key, uint64_t epoch) const;
 
  private:
-  std::unordered_map<std::string_view, Id> keys_;  // in the operations of their holds
+  std::unordered_map<std::string_view, Id> keys_;  // in the batches of their holds
   std::map<Id, Hold> holds_;
   size_t left_ = 0;
 };

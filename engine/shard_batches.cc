@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/coding.h"
 #include "ioengine/engine/shard_store.h"
 #include "ioengine/sched/canary.h"
@@ -35,15 +37,15 @@ Task<absl::Status> ShardBatches::AwaitFree(WriteKeys keys) {
   co_return absl::OkStatus();
 }
 
-Task<absl::StatusOr<ShardBatches::Held>> ShardBatches::Hold(KeyHolds::Id id, std::string operations,
-                                                            uint32_t count) {
+Task<absl::StatusOr<ShardBatches::Held>> ShardBatches::Hold(KeyHolds::Id id, WriteBatch batch) {
   KeyHolds::Hold hold;
-  hold.operations = std::move(operations);
-  hold.count = count;
-  const ShardStore::WriteSize size = {.bytes = hold.operations.size(), .changes = count};
+  hold.batch = std::move(batch);
+  const ShardStore::WriteSize size = {.bytes = hold.batch.operations().size(),
+                                      .changes = hold.batch.count()};
   absl::Status status = store_.MayWrite(size);
   if (status.ok()) {
-    status = co_await store_.Admit(size, size.bytes, WriteKeys{.batch = hold.view()});
+    const WriteKeys keys = WriteKeys::Of(hold.batch);
+    status = co_await store_.Admit(size, size.bytes, &keys);
   }
   if (!status.ok()) co_return status;
   hold.memory = MemoryCharge(&store_.memory_.changes, ShardStore::MemoryFor(size));
@@ -52,7 +54,46 @@ Task<absl::StatusOr<ShardBatches::Held>> ShardBatches::Hold(KeyHolds::Id id, std
   NoteDurable(coordinator);
   const Held held = {.proposal = hold.proposal, .durable = coordinator.durable};
   holds_.Take(id, std::move(hold));
-  co_return held;
+  const KeyHolds::Hold& taken = *holds_.Find(id);
+  if (taken.batch.condition_count() == 0) co_return held;
+  status = co_await CheckConditions(taken.batch);
+  if (status.ok()) co_return held;
+  Release(id);
+  co_return status;
+}
+
+ShardBatches::LocalHold ShardBatches::HoldHere(WriteBatch batch) {
+  // Tablets are numbered from 1.
+  const KeyHolds::Id id = {.owner = 0, .number = ++last_local_hold_};
+  KeyHolds::Hold hold;
+  hold.batch = std::move(batch);
+  holds_.Take(id, std::move(hold));
+  return LocalHold(*this, id);
+}
+
+Task<absl::Status> ShardBatches::CheckConditions(const WriteBatch& batch) {
+  std::vector<Operation> conditions;
+  std::vector<std::string_view> keys;
+  OperationReader reader(AsBytes(batch.conditions()), batch.condition_count());
+  Operation condition;
+  while (reader.Next(&condition)) {
+    conditions.push_back(condition);
+    keys.push_back(condition.key);
+  }
+  for (const std::string_view key : keys) co_await store_.AwaitVisible(key);
+  const auto values = co_await store_.reader_.MultiGet(std::move(keys), std::nullopt);
+  if (!values.ok()) co_return values.status();
+  for (size_t i = 0; i < conditions.size(); ++i) {
+    const std::optional<std::string>& value = (*values)[i];
+    const bool is_so = conditions[i].kind == OperationKind::kDelete
+                           ? !value.has_value()
+                           : value.has_value() && *value == conditions[i].value;
+    if (is_so || IsCanary("batch-condition-not-checked")) continue;
+    co_return absl::FailedPreconditionError(
+        absl::StrCat("a key that the batch requires something of has ",
+                     value.has_value() ? "another value" : "no value", ": nothing was written"));
+  }
+  co_return absl::OkStatus();
 }
 
 void ShardBatches::Release(KeyHolds::Id id) {
@@ -83,11 +124,12 @@ ShardBatches::Committed ShardBatches::AppendCommit(KeyHolds::Id own, Sequence se
   const KeyHolds::Hold* const hold = holds_.Find(own);
   IOENGINE_CHECK(hold != nullptr, "a batch is committed without a hold on its keys");
   BatchCommit commit = {.place = place, .sequence = sequence, .settled = settled};
-  commit.parts.push_back({.tablet = 0, .count = hold->count, .operations = hold->operations});
+  const Operations changes = hold->operations();
+  commit.parts.push_back({.tablet = 0, .count = changes.count, .operations = changes.encoded});
   commit.parts.insert(commit.parts.end(), others.begin(), others.end());
   const std::string encoded = EncodeBatchCommit(commit);
   const uint64_t record = store_.wal_->Append(AsBytes(encoded), {}, Durability::kDurable);
-  store_.Stage(hold->view(), {.entries = sequence, .order = place}, record, Durability::kDurable);
+  store_.Stage(changes, {.entries = sequence, .order = place}, record, Durability::kDurable);
   holds_.LetGoOfMemory(own);
   store_.flusher_->FreezeIfFull();
   return {record, place};
@@ -134,25 +176,30 @@ void ShardBatches::Show(Operations operations, Sequence sequence) {
 Task<> ShardBatches::Apply(Part part) {
   Coordinator& coordinator = coordinators_[part.batch.coordinator];
   while (coordinator.applied < part.previous) co_await changed_.Wait();
+  const KeyHolds::Hold* const found = holds_.Find(part.hold);
+  if (found == nullptr) co_return;
+  if (found->batch.empty()) {
+    // It was only asked whether something is so.
+    Release(part.hold);
+    co_return;
+  }
   std::optional<KeyHolds::Hold> hold;
+  const size_t operation_bytes = found->operations().encoded.size();
   if (IsCanary("batch-frees-keys-early")) {
     hold = holds_.TakeOut(part.hold);
     store_.WakeWaiting();
     co_await Sleep(kRetry);
   }
-  const KeyHolds::Hold* const found = holds_.Find(part.hold);
-  if (found == nullptr && !hold.has_value()) co_return;
-  const bool has_room =
-      co_await AdmitCopy(hold.has_value() ? hold->operations.size() : found->operations.size());
+  const bool has_room = co_await AdmitCopy(operation_bytes);
   if (!hold.has_value()) hold = holds_.TakeOut(part.hold);
   IOENGINE_CHECK(hold.has_value(), "a batch's part was applied twice");
   hold->memory.Resize(0);
   if (has_room) {
-    AppendCopy(hold->view(), part.batch, part.sequence);
+    AppendCopy(hold->operations(), part.batch, part.sequence);
   } else {
     is_unlogged_ = true;
   }
-  Show(hold->view(), part.sequence);
+  Show(hold->operations(), part.sequence);
   coordinator.applied = part.batch.place;
   store_.WakeWaiting();
 }

@@ -18,6 +18,7 @@
 #include "ioengine/engine/format/manifest_edit.h"
 #include "ioengine/engine/format/sequence.h"
 #include "ioengine/engine/key_holds.h"
+#include "ioengine/engine/write_batch.h"
 #include "ioengine/sched/event.h"
 #include "ioengine/sched/task.h"
 
@@ -54,13 +55,38 @@ class ShardBatches {
     Sequence durable;
   };
   // Waits until none of the keys is held, and there is memory for what will be applied. Errors:
-  // those of a write, and nothing is held then.
-  Task<absl::StatusOr<Held>> Hold(KeyHolds::Id id, std::string operations, uint32_t count);
+  // those of a write; FailedPrecondition: something that it requires is not so; nothing is held
+  // then.
+  Task<absl::StatusOr<Held>> Hold(KeyHolds::Id id, WriteBatch batch);
   // Nothing comes of it. Nothing, where there is no such hold.
   void Release(KeyHolds::Id id);
   // Whether something came of it is known when the database is opened again.
   void Leave(KeyHolds::Id id);
   size_t active_holds() const { return holds_.active(); }
+
+  // Keys that an update of this shard alone holds, until it ends or lets go of them.
+  class LocalHold {
+   public:
+    LocalHold(ShardBatches& batches, KeyHolds::Id id) : batches_(&batches), id_(id) {}
+    LocalHold(LocalHold&& other) noexcept
+        : batches_(std::exchange(other.batches_, nullptr)), id_(other.id_) {}
+    LocalHold& operator=(LocalHold&&) = delete;
+    ~LocalHold() { LetGo(); }
+
+    void LetGo() {
+      if (ShardBatches* const batches = std::exchange(batches_, nullptr)) batches->Release(id_);
+    }
+
+   private:
+    ShardBatches* batches_;
+    KeyHolds::Id id_;
+  };
+  // REQUIRES: nobody holds one of them. Reads and snapshots do not wait for it.
+  LocalHold HoldHere(WriteBatch batch);
+  // Whether what the batch requires is so. Its keys are held. Errors: FailedPrecondition: it is
+  // not; those of reads.
+  Task<absl::Status> CheckConditions(const WriteBatch& batch);
+
   // Whether somebody has one of the keys.
   bool Holds(const WriteKeys& keys) const { return holds_.Has(keys); }
   // See KeyHolds.
@@ -135,6 +161,7 @@ class ShardBatches {
   ShardStore& store_;
   KeyHolds holds_;
   std::map<uint64_t, Coordinator> coordinators_;  // by tablet
+  uint64_t last_local_hold_ = 0;
   bool is_unlogged_ = false;  // something was applied and is not in the log: nothing will be again
   Event changed_;             // pulsed
 };

@@ -28,16 +28,16 @@ Task<absl::StatusOr<WriteResult>> ShardStore::Delete(std::string_view key, Durab
 }
 
 // Its batch is made when there is room for it: while many wait they take no memory.
-Task<absl::StatusOr<WriteResult>> ShardStore::WriteOne(Operation operation, Durability durability) {
+Task<absl::StatusOr<WriteResult>> ShardStore::WriteOne(Operation operation, Durability durability,
+                                                       ShardBatches::LocalHold* hold) {
   absl::Status status = WriteBatch::Check(operation);
   if (status.ok() && IsLarge(operation.value.size())) {
-    co_return co_await WriteLarge(std::vector<Operation>(1, operation), durability);
+    co_return co_await WriteLarge(std::vector<Operation>(1, operation), durability, hold);
   }
   const WriteSize size = {.bytes = OperationBytes(operation), .changes = 1};
+  const WriteKeys keys = {.key = operation.key};
   if (status.ok()) status = MayWrite(size);
-  if (status.ok()) {
-    status = co_await Admit(size, size.bytes, WriteKeys{.key = operation.key});
-  }
+  if (status.ok()) status = co_await Admit(size, size.bytes, hold == nullptr ? &keys : nullptr);
   WriteResult result;
   if (!status.ok()) co_return Outcome(status, result);
   uint64_t record = 0;
@@ -47,31 +47,70 @@ Task<absl::StatusOr<WriteResult>> ShardStore::WriteOne(Operation operation, Dura
     const Operations operations = {batch.operations(), batch.count()};
     record = Begin(operations, durability, &result);
   }
+  if (hold != nullptr) hold->LetGo();
   status = co_await wal_->Reached(record, durability);
   co_return Outcome(status, result);
+}
+
+Task<absl::StatusOr<WriteResult>> ShardStore::Update(std::string_view key, Updater function,
+                                                     Durability durability) {
+  const WriteKeys keys = {.key = key};
+  absl::Status status = WriteBatch::Check({.kind = OperationKind::kDelete, .key = key});
+  if (status.ok()) status = MayWrite();
+  if (status.ok()) status = co_await batches_.AwaitFree(keys);
+  if (!status.ok()) co_return Outcome(status, WriteResult());
+  WriteBatch held;
+  held.Delete(key);
+  ShardBatches::LocalHold hold = batches_.HoldHere(std::move(held));
+  if (IsCanary("update-does-not-hold")) hold.LetGo();
+  co_await AwaitVisible(key);
+  const auto value = co_await reader_.Get(key, std::nullopt);
+  if (!value.ok()) co_return value.status();
+  const absl::StatusOr<std::optional<std::string>> next = function(*value);
+  if (!next.ok()) co_return next.status();
+  const OperationKind kind = next->has_value() ? OperationKind::kPut : OperationKind::kDelete;
+  const std::string_view bytes = next->has_value() ? std::string_view(**next) : std::string_view();
+  const Operation operation = {.kind = kind, .key = key, .value = bytes};
+  co_return co_await WriteOne(operation, durability, &hold);
 }
 
 Task<absl::StatusOr<WriteResult>> ShardStore::Write(const WriteBatch& batch,
                                                     Durability durability) {
   absl::Status status = batch.status();
-  if (status.ok() && IsLarge(batch.largest_value_bytes())) {
-    co_return co_await WriteLarge(OperationsOf(batch), durability);
+  if (!status.ok()) co_return Outcome(status, WriteResult());
+  if (batch.condition_count() == 0) co_return co_await WriteAll(batch, durability, nullptr);
+  status = MayWrite();
+  if (status.ok()) status = co_await batches_.AwaitFree(WriteKeys::Of(batch));
+  if (!status.ok()) co_return Outcome(status, WriteResult());
+  WriteBatch held = batch;
+  ShardBatches::LocalHold hold = batches_.HoldHere(std::move(held));
+  status = co_await batches_.CheckConditions(batch);
+  if (!status.ok()) co_return status;
+  co_return co_await WriteAll(batch, durability, &hold);
+}
+
+Task<absl::StatusOr<WriteResult>> ShardStore::WriteAll(const WriteBatch& batch,
+                                                       Durability durability,
+                                                       ShardBatches::LocalHold* hold) {
+  if (IsLarge(batch.largest_value_bytes())) {
+    co_return co_await WriteLarge(OperationsOf(batch), durability, hold);
   }
   const Operations operations = {batch.operations(), batch.count()};
   const WriteSize size = {.bytes = operations.encoded.size(), .changes = operations.count};
-  if (status.ok()) status = MayWrite(size);
-  if (status.ok()) {
-    status = co_await Admit(size, size.bytes, WriteKeys{.batch = operations});
-  }
+  const WriteKeys keys = {.batch = operations};
+  absl::Status status = MayWrite(size);
+  if (status.ok()) status = co_await Admit(size, size.bytes, hold == nullptr ? &keys : nullptr);
   WriteResult result;
   if (!status.ok()) co_return Outcome(status, result);
   const uint64_t record = Begin(operations, durability, &result);
+  if (hold != nullptr) hold->LetGo();
   status = co_await wal_->Reached(record, durability);
   co_return Outcome(status, result);
 }
 
 Task<absl::StatusOr<WriteResult>> ShardStore::WriteLarge(std::vector<Operation> operations,
-                                                         Durability durability) {
+                                                         Durability durability,
+                                                         ShardBatches::LocalHold* hold) {
   absl::Status status = MayWrite();
   SeparatedBatch separated;
   if (status.ok()) {
@@ -82,16 +121,18 @@ Task<absl::StatusOr<WriteResult>> ShardStore::WriteLarge(std::vector<Operation> 
   }
   const Operations encoded = {separated.operations, static_cast<uint32_t>(operations.size())};
   const WriteSize size = {.bytes = encoded.encoded.size(), .changes = encoded.count};
+  const WriteKeys keys = {.batch = encoded};
   if (status.ok()) status = MayWrite(size);
   if (status.ok()) {
     const size_t user_bytes = size.bytes + separated.value_bytes;
-    status = co_await Admit(size, user_bytes, WriteKeys{.batch = encoded});
+    status = co_await Admit(size, user_bytes, hold == nullptr ? &keys : nullptr);
   }
   WriteResult result;
   if (!status.ok()) co_return Outcome(status, result);
   separated.KeepIn(memtable());
   const uint64_t record = Begin(encoded, durability, &result);
   separated.blobs.clear();
+  if (hold != nullptr) hold->LetGo();
   status = co_await wal_->Reached(record, durability);
   co_return Outcome(status, result);
 }
@@ -142,7 +183,7 @@ bool ShardStore::HasMemoryFor(WriteSize write) const {
 
 // Waits for room in memory and in the log, and until nobody holds the keys; all that is so when
 // this is done, until something else is awaited.
-Task<absl::Status> ShardStore::Admit(WriteSize write, size_t user_bytes, WriteKeys keys) {
+Task<absl::Status> ShardStore::Admit(WriteSize write, size_t user_bytes, const WriteKeys* keys) {
   if (!pacer_.is_free()) {
     co_await pacer_.Pace(write.bytes, user_bytes, memory_bytes());
     if (absl::Status may = MayWrite(write); !may.ok()) co_return may;
@@ -156,8 +197,8 @@ Task<absl::Status> ShardStore::Admit(WriteSize write, size_t user_bytes, WriteKe
     absl::Status admitted = co_await wal_->Admit(kBatchHeadBytes + write.bytes);
     // Others may have written while it waited.
     if (admitted.ok()) admitted = MayWrite(write);
-    if (admitted.ok() && batches_.Holds(keys)) [[unlikely]] {
-      admitted = co_await batches_.AwaitFree(keys);
+    if (admitted.ok() && keys != nullptr && batches_.Holds(*keys)) [[unlikely]] {
+      admitted = co_await batches_.AwaitFree(*keys);
       if (admitted.ok()) continue;
     }
     if (!admitted.ok() || HasMemoryFor(write)) co_return admitted;
@@ -267,6 +308,10 @@ bool ShardStore::IsOnItsWay(std::string_view key, uint64_t before_epoch) const {
     }
   }
   return false;
+}
+
+Task<> ShardStore::AwaitVisible(std::string_view key) {
+  while (IsOnItsWay(key, UINT64_MAX)) co_await published_.Wait();
 }
 
 // A snapshot that was taken since shows that write. Who reads now comes after it, and must not be

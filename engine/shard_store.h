@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +50,11 @@
 #include "ioengine/sched/task.h"
 
 namespace ioengine {
+
+// Gives, of a key's value, what it is to be; nullopt is none, both ways. An error: it stays as it
+// is.
+using Updater = std::function<absl::StatusOr<std::optional<std::string>>(
+    const std::optional<std::string>& value)>;
 
 struct WriteResult {
   Sequence sequence;
@@ -124,7 +130,11 @@ class ShardStore final : public ReadViewSource, private WalSink {
                                         Durability durability = Durability::kDurable);
   Task<absl::StatusOr<WriteResult>> Delete(std::string_view key,
                                            Durability durability = Durability::kDurable);
-  // All of it or nothing, also after a crash.
+  // Nothing else writes to the key between the read and the write: who wants to waits. `function`
+  // runs once, on this shard, and does not suspend. Errors: its own, too, as it gave them.
+  Task<absl::StatusOr<WriteResult>> Update(std::string_view key, Updater function,
+                                           Durability durability = Durability::kDurable);
+  // All of it or nothing, also after a crash. FailedPrecondition: what it requires is not so.
   Task<absl::StatusOr<WriteResult>> Write(const WriteBatch& batch,
                                           Durability durability = Durability::kDurable);
 
@@ -233,11 +243,17 @@ class ShardStore final : public ReadViewSource, private WalSink {
   absl::Status MayWrite() const;
   absl::Status MayWrite(WriteSize write) const;
   // A write of that size, with so much that users gave.
-  Task<absl::Status> Admit(WriteSize write, size_t user_bytes, WriteKeys keys);
-  Task<absl::StatusOr<WriteResult>> WriteOne(Operation operation, Durability durability);
+  // A write of that size, with so much that users gave. `keys`: to be free; null: they are held.
+  Task<absl::Status> Admit(WriteSize write, size_t user_bytes, const WriteKeys* keys);
+  // `hold`: has the key, and lets go of it when the write has its place.
+  Task<absl::StatusOr<WriteResult>> WriteOne(Operation operation, Durability durability,
+                                             ShardBatches::LocalHold* hold = nullptr);
+  Task<absl::StatusOr<WriteResult>> WriteAll(const WriteBatch& batch, Durability durability,
+                                             ShardBatches::LocalHold* hold);
   // Of which some values are for blob files.
   Task<absl::StatusOr<WriteResult>> WriteLarge(std::vector<Operation> operations,
-                                               Durability durability);
+                                               Durability durability,
+                                               ShardBatches::LocalHold* hold);
   // Larger than any before.
   Sequence NextSequence();
   uint64_t Begin(Operations operations, Durability durability, WriteResult* result);
@@ -260,6 +276,8 @@ class ShardStore final : public ReadViewSource, private WalSink {
   // Until there is no write up to there any more that is on its way.
   Task<> AwaitPending(Sequence last);
   bool IsOnItsWay(std::string_view key, uint64_t before_epoch) const;
+  // Until all writes of the key that were begun are visible, or have failed.
+  Task<> AwaitVisible(std::string_view key);
   bool MustAwait(std::string_view key) const;
   bool MustAwaitAny(const std::vector<std::string_view>& keys) const;
   Task<absl::StatusOr<std::optional<std::string>>> GetLater(std::string_view key);

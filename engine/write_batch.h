@@ -1,10 +1,11 @@
-// WriteBatch: changes that happen together, or not at all.
+// WriteBatch: changes that happen together, or not at all; if what they require is so.
 #ifndef IOENGINE_ENGINE_WRITE_BATCH_H_
 #define IOENGINE_ENGINE_WRITE_BATCH_H_
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,13 +34,21 @@ class WriteBatch {
 
   // Either.
   void Add(const Operation& operation) {
-    if (absl::Status checked = Check(operation); !checked.ok()) {
-      status_ = std::move(checked);
-      return;
-    }
-    AppendOperation(operations_, operation);
+    if (!AddTo(operations_, operation)) return;
     ++count_;
     largest_value_bytes_ = std::max(largest_value_bytes_, operation.value.size());
+  }
+
+  // Nothing happens unless the key has this value, or none where that is nullopt, when all changes
+  // do: FailedPrecondition otherwise. Also of a key that the batch does not change. All that is
+  // required is looked at before anything is changed.
+  void Require(std::string_view key, std::optional<std::string_view> value) {
+    const OperationKind kind = value.has_value() ? OperationKind::kPut : OperationKind::kDelete;
+    AddCondition({.kind = kind, .key = key, .value = value.value_or("")});
+  }
+  // The same, as conditions() has it.
+  void AddCondition(const Operation& condition) {
+    if (AddTo(conditions_, condition)) ++condition_count_;
   }
   // What Add says of it.
   static absl::Status Check(const Operation& operation) {
@@ -54,12 +63,7 @@ class WriteBatch {
     return absl::OkStatus();
   }
 
-  void Clear() {
-    operations_.clear();
-    count_ = 0;
-    largest_value_bytes_ = 0;
-    status_ = absl::OkStatus();
-  }
+  void Clear() { *this = WriteBatch(); }
 
   uint32_t count() const { return count_; }
   bool empty() const { return count_ == 0; }
@@ -68,10 +72,24 @@ class WriteBatch {
   // Encoded, as they stand in the log (format/batch_record.h).
   std::string_view operations() const { return operations_; }
   std::string TakeOperations() && { return std::move(operations_); }
+  // Encoded likewise: a put for a value that is required, a delete where there is to be none.
+  std::string_view conditions() const { return conditions_; }
+  uint32_t condition_count() const { return condition_count_; }
 
  private:
+  bool AddTo(std::string& operations, const Operation& operation) {
+    if (absl::Status checked = Check(operation); !checked.ok()) {
+      status_ = std::move(checked);
+      return false;
+    }
+    AppendOperation(operations, operation);
+    return true;
+  }
+
   std::string operations_;
   uint32_t count_ = 0;
+  std::string conditions_;
+  uint32_t condition_count_ = 0;
   size_t largest_value_bytes_ = 0;
   absl::Status status_;
 };
