@@ -1,10 +1,13 @@
 // Batches over several shards, in simulated time: there on all of them or on none, for snapshots
 // and after power cuts and kills at any turn; and no acknowledged one is lost, or comes back.
+//
+//   IOENGINE_BATCH_RECOVERIES=4 bazel-bin/tests/engine/engine_sim_test --gtest_filter='*EachStep*'
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <optional>
@@ -260,6 +263,68 @@ TEST_P(EngineBatchTest, AreThereWhollyOrNotAtAll) {
 INSTANTIATE_TEST_SUITE_P(PowerCutsAndKills, EngineBatchTest, testing::Bool(),
                          [](const auto& with) { return with.param ? "Kills" : "PowerCuts"; });
 
+// Opens, looks, and writes a batch over all shards.
+Task<absl::Status> WriteOne(Shard& shard, History* history) {
+  EngineOptions options;
+  options.store = SmallStore();
+  options.store.database = MakeUuid(1, 2);
+  auto engine = co_await Engine::Open(shard, "/db", std::move(options));
+  if (!engine.ok()) co_return engine.status();
+  history->engine = engine->get();
+  ++history->opens;
+  absl::Status status = co_await CheckAll(history);
+  if (status.ok()) status = co_await WriteBatchOnce(history, 0);
+  co_return status;
+}
+
+// A batch, cut off at one turn; then another one, whose opening has to finish the first, cut off at
+// another. False: both were over before.
+absl::StatusOr<bool> CutOff(bool kills, uint64_t first_turn, uint64_t second_turn) {
+  Simulation simulation({.seed = 1, .shard_count = kShards, .buffer_pool_bytes = size_t{4} << 20});
+  History history;
+  history.simulation = &simulation;
+  bool crashed = false;
+  for (const std::optional<uint64_t> turn :
+       std::vector<std::optional<uint64_t>>{std::nullopt, first_turn, second_turn, std::nullopt}) {
+    if (turn.has_value() && kills) simulation.KillAfter(*turn);
+    if (turn.has_value() && !kills) simulation.CutPowerAfter(*turn);
+    const SimulationResult result = simulation.Run(WriteOne, &history);
+    const bool has_ended = result.end == SimulationEnd::kFinished;
+    crashed |= !has_ended;
+    if (has_ended && !result.ok()) {
+      return absl::DataLossError(
+          absl::StrCat("cut off at ", first_turn, " and ", second_turn, ": ", result.message));
+    }
+  }
+  return crashed;
+}
+
+TEST_P(EngineBatchTest, SurviveACrashAtEachStepAndAtStepsOfItsRecovery) {
+  // Of each first step.
+  const char* const asked = std::getenv("IOENGINE_BATCH_RECOVERIES");
+  const uint64_t recoveries = asked == nullptr ? 1 : std::strtoull(asked, nullptr, 10);
+#if defined(__SANITIZE_ADDRESS__)
+  constexpr uint64_t kStep = 7;
+#else
+  constexpr uint64_t kStep = 1;
+#endif
+  const auto second_turn = [](uint64_t first, uint64_t recovery) {
+    return (first * 7 + recovery * 131) % 500;
+  };
+  constexpr uint64_t kNever = 1'000'000;
+  uint64_t first = 0;
+  for (bool is_over = false; !is_over; first += kStep) {
+    for (uint64_t recovery = 0; recovery < recoveries; ++recovery) {
+      const auto crashed = CutOff(GetParam(), first, second_turn(first, recovery));
+      ASSERT_TRUE(crashed.ok()) << crashed.status();
+    }
+    const absl::StatusOr<bool> crashed = CutOff(GetParam(), first, kNever);
+    ASSERT_TRUE(crashed.ok()) << crashed.status();
+    is_over = !*crashed;
+  }
+  EXPECT_GT(first, 100u) << "an opening and a batch take more turns";
+}
+
 class EngineBatchCanaryTest : public testing::Test {
  protected:
   ~EngineBatchCanaryTest() override { SetCanary(""); }
@@ -279,7 +344,6 @@ TEST_F(EngineBatchCanaryTest, PlantedBugsAreFound) {
       found = RunSeed(seed, false, &totals);
     }
     EXPECT_TRUE(absl::IsDataLoss(found)) << name << ": " << found;
-    printf("%s: seed %d\n", name, static_cast<int>(seed));
   }
 }
 

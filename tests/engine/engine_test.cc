@@ -169,6 +169,68 @@ TEST_F(EngineTest, ABatchOfCallsGivesEachItsResult) {
   EXPECT_EQ(engine->CloseAndWait(), absl::OkStatus());
 }
 
+TEST_F(EngineTest, ThreadsReadManyKeysAndScan) {
+  constexpr int kKeys = 3000;
+  const std::unique_ptr<Engine> engine = Open().value();
+  EngineClient client = engine->NewClient();
+  const auto name = [](int i) { return absl::StrCat("key", 10'000 + i); };
+  WriteBatch batch;
+  for (int i = 0; i < kKeys; ++i) batch.Put(name(i), absl::StrCat(i));
+  ASSERT_TRUE(client.Write(std::move(batch)).Wait().ok());
+  const EngineSnapshot before = engine->TakeSnapshot().value();
+  ASSERT_TRUE(client.Delete(name(7)).Wait().ok());
+
+  const auto values = client.MultiGet({name(5), name(7), name(9), "none"}).Wait();
+  ASSERT_TRUE(values.ok()) << values.status();
+  EXPECT_EQ(*values, (std::vector<Engine::Value>{"5", std::nullopt, "9", std::nullopt}));
+  EXPECT_EQ(client.MultiGet({name(7)}, before).Wait().value()[0], "7");
+  EXPECT_TRUE(client.MultiGet({}).Wait().value().empty());
+
+  for (const bool reverse : {false, true}) {
+    EngineScanOptions options;
+    options.lower = name(3);
+    options.upper = name(kKeys - 2);
+    options.reverse = reverse;
+    options.snapshot = before;
+    absl::StatusOr<EngineClientScan> scan = client.Scan(std::move(options));
+    ASSERT_TRUE(scan.ok()) << scan.status();
+    int expected = reverse ? kKeys - 3 : 3;
+    absl::Status status = scan->Next();
+    for (; status.ok() && scan->Valid(); status = scan->Next()) {
+      ASSERT_EQ(scan->key(), name(expected));
+      ASSERT_EQ(scan->value(), absl::StrCat(expected));
+      expected += reverse ? -1 : 1;
+    }
+    EXPECT_EQ(status, absl::OkStatus());
+    EXPECT_EQ(expected, reverse ? 2 : kKeys - 2);
+    EXPECT_EQ(scan->Next(), absl::OkStatus()) << "it stays at its end";
+    EXPECT_FALSE(scan->Valid());
+  }
+  EXPECT_EQ(engine->CloseAndWait(), absl::OkStatus());
+}
+
+TEST_F(EngineTest, ThreadsUpdateAndCompare) {
+  const std::unique_ptr<Engine> engine = Open().value();
+  EngineClient client = engine->NewClient();
+  const auto increment = [](const Engine::Value& value) -> absl::StatusOr<Engine::Value> {
+    return Engine::Value(absl::StrCat(value.has_value() ? std::stoi(*value) + 1 : 1));
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&client, &increment] {
+      for (int j = 0; j < 50; ++j) {
+        EXPECT_TRUE(client.Update("counter", increment, Durability::kWritten).Wait().ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(client.Get("counter").Wait().value(), "200");
+  EXPECT_TRUE(client.CompareAndSet("counter", "200", std::nullopt).Wait().ok());
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(client.CompareAndSet("counter", "200", "1").Wait().status()));
+  EXPECT_EQ(engine->CloseAndWait(), absl::OkStatus());
+}
+
 TEST_F(EngineTest, CallbacksGetTheResults) {
   const std::unique_ptr<Engine> engine = Open().value();
   EngineClient client = engine->NewClient();
