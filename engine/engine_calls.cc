@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "ioengine/engine/engine.h"
 #include "ioengine/engine/snapshot.h"
 #include "ioengine/sched/event.h"
 
@@ -101,6 +102,12 @@ Task<absl::StatusOr<std::vector<std::optional<std::string>>>> MultiGetOn(
   const absl::StatusOr<Snapshot> snapshot = co_await call.store().SnapshotAt(*epoch);
   if (!snapshot.ok()) co_return snapshot.status();
   co_return co_await call.store().MultiGet(std::move(views), *snapshot);
+}
+
+Task<absl::StatusOr<std::vector<std::optional<std::string>>>> MultiGetOver(
+    Shard&, Engine* engine, std::vector<std::string> keys, std::optional<EngineSnapshot> snapshot) {
+  std::vector<std::string_view> views(keys.begin(), keys.end());
+  co_return co_await engine->MultiGet(std::move(views), std::move(snapshot));
 }
 
 }  // namespace ioengine::internal

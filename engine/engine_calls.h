@@ -10,12 +10,17 @@
 #include "absl/status/statusor.h"
 #include "ioengine/engine/batch_coordinator.h"
 #include "ioengine/engine/engine_part.h"
+#include "ioengine/engine/engine_snapshot.h"
 #include "ioengine/engine/shard.h"
 #include "ioengine/engine/shard_store.h"
 #include "ioengine/engine/wal/durability.h"
 #include "ioengine/sched/task.h"
 
-namespace ioengine::internal {
+namespace ioengine {
+
+class Engine;
+
+namespace internal {
 
 // Functions to send to shards: keys and values are theirs.
 Task<absl::StatusOr<WriteResult>> PutOn(Shard& shard, EnginePart* part, std::string key,
@@ -37,6 +42,12 @@ Task<absl::StatusOr<std::optional<std::string>>> GetOn(Shard& shard, EnginePart*
 Task<absl::StatusOr<std::vector<std::optional<std::string>>>> MultiGetOn(
     Shard& shard, EnginePart* part, std::vector<std::string> keys, std::optional<uint64_t> epoch);
 
-}  // namespace ioengine::internal
+// Of keys of any shard.
+Task<absl::StatusOr<std::vector<std::optional<std::string>>>> MultiGetOver(
+    Shard& shard, Engine* engine, std::vector<std::string> keys,
+    std::optional<EngineSnapshot> snapshot);
+
+}  // namespace internal
+}  // namespace ioengine
 
 #endif  // IOENGINE_ENGINE_ENGINE_CALLS_H_

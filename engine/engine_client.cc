@@ -15,6 +15,15 @@ EngineClient::SplitBatch EngineClient::Split(WriteBatch batch) const {
   return {shard, engine_->part(shard), std::move(changes)};
 }
 
+absl::StatusOr<EngineClientScan> EngineClient::Scan(EngineScanOptions options) {
+  if (!options.snapshot.has_value()) {
+    absl::StatusOr<EngineSnapshot> now = engine_->TakeSnapshot();
+    if (!now.ok()) return now.status();
+    options.snapshot = *std::move(now);
+  }
+  return EngineClientScan(*engine_, *client_, std::move(options));
+}
+
 EngineBatch::EngineBatch(EngineClient& client) : client_(client) {
   for (size_t i = 0; i < client.engine().shard_count(); ++i) {
     batches_.push_back(std::make_unique<Batch>(*client.client_, static_cast<ShardId>(i)));

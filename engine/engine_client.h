@@ -21,6 +21,7 @@
 #include "ioengine/engine/batch_coordinator.h"
 #include "ioengine/engine/client.h"
 #include "ioengine/engine/engine_calls.h"
+#include "ioengine/engine/engine_client_scan.h"
 #include "ioengine/engine/engine_part.h"
 #include "ioengine/engine/engine_snapshot.h"
 #include "ioengine/engine/runtime.h"
@@ -75,6 +76,15 @@ class EngineClient {
     const auto [to, part] = Find(key);
     return client_->Submit(to, internal::GetOn, part, std::move(key), EpochOf(snapshot));
   }
+
+  // Future<StatusOr<std::vector<std::optional<std::string>>>>; see Engine::MultiGet.
+  auto MultiGet(std::vector<std::string> keys,
+                const std::optional<EngineSnapshot>& snapshot = std::nullopt) {
+    const ShardId to = keys.empty() ? ShardId{0} : Find(keys.front()).shard;
+    return client_->Submit(to, internal::MultiGetOver, engine_, std::move(keys), snapshot);
+  }
+  // Errors: those of Engine::TakeSnapshot. Ownership: the scan borrows this.
+  absl::StatusOr<EngineClientScan> Scan(EngineScanOptions options = {});
 
   // The same with `callback(result)`: see Client::SubmitThen.
   template <typename Callback>
