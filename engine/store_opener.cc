@@ -31,8 +31,15 @@ class Replay final : public WalVisitor {
   Replay(Memtable& memtable, StoreMemory& memory, ShardBatches& batches, CommitKeeper* commits)
       : loader_(memtable, &memory.jobs), batches_(batches), commits_(commits), memory_(memory) {}
 
+  // So many streams will be read.
+  void ExpectStreams(size_t count) { streams_ = count; }
   // The next stream's records up to this one are in tables.
   void BeginStream(uint64_t contained_record) { contained_record_ = contained_record; }
+
+  // Behind the last one all is sorted, while the disk is waited for.
+  Task<> OnEnd() override {
+    if (--streams_ == 0) co_await loader_.Finish();
+  }
 
   absl::Status OnRecord(uint64_t record, std::span<const std::byte> bytes) override {
     if (record <= contained_record_) return absl::OkStatus();
@@ -66,9 +73,6 @@ class Replay final : public WalVisitor {
         "RuntimeOptions::memory_per_shard_bytes"));
   }
 
-  // After all streams: shows what they hold.
-  Task<> Finish() { return loader_.Finish(); }
-
   Sequence last() const { return last_; }
   // That values are in.
   std::vector<Uuid> blobs() const { return {blobs_.begin(), blobs_.end()}; }
@@ -90,6 +94,7 @@ class Replay final : public WalVisitor {
   ShardBatches& batches_;
   CommitKeeper* const commits_;
   const StoreMemory& memory_;
+  size_t streams_ = 0;  // of which not all was read
   uint64_t contained_record_ = 0;
   Sequence last_;
   uint64_t records_ = 0;
@@ -314,15 +319,16 @@ Task<absl::Status> StoreOpener::ReplayStreams() {
   }
   Replay replay(*view->memtable, store_.memory_, store_.batches_, store_.commits_);
   std::vector<RootStream> needed;
+  std::erase_if(next_.streams,
+                [&](const RootStream& stream) { return tables.finished.count(stream.stream) > 0; });
+  replay.ExpectStreams(next_.streams.size());
   for (RootStream& stream : next_.streams) {
-    if (tables.finished.count(stream.stream) > 0) continue;
     const auto contained = tables.logs.find(stream.stream);
     replay.BeginStream(contained == tables.logs.end() ? 0 : contained->second.record);
     const absl::StatusOr<bool> is_needed = co_await ReplayStream(&stream, &replay);
     if (!is_needed.ok()) co_return is_needed.status();
     if (*is_needed) needed.push_back(stream);
   }
-  co_await replay.Finish();
   const auto blobs = co_await store_.catalog_->blobs().Open(replay.blobs());
   if (!blobs.ok()) co_return blobs.status();
   for (const std::shared_ptr<BlobFile>& file : *blobs) {

@@ -24,6 +24,8 @@ class WalVisitor {
   // Each record once, in order, without a hole. The bytes are there during the call. An error ends
   // the replay, and is its result.
   virtual absl::Status OnRecord(uint64_t record, std::span<const std::byte> bytes) = 0;
+  // After the last one. Runs while the stream is made durable.
+  virtual Task<> OnEnd() { co_return; }
 
  protected:
   ~WalVisitor() = default;

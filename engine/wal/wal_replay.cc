@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "ioengine/engine/format/coding.h"
 #include "ioengine/sched/canary.h"
+#include "ioengine/sched/task_scope.h"
 #include "ioengine/sched/yield.h"
 
 namespace ioengine {
@@ -24,7 +25,11 @@ Task<absl::StatusOr<WalEnd>> WalReplay::Run() {
     if (absl::Status read = co_await ReadFrames(); !read.ok()) co_return read;
   }
   if (absl::Status sealed = CheckSeal(); !sealed.ok()) co_return sealed;
-  if (absl::Status durable = co_await MakeDurable(); !durable.ok()) co_return durable;
+  TaskScope beside(io_.executor());
+  beside.Spawn(visitor_.OnEnd());
+  const absl::Status durable = co_await MakeDurable();
+  (co_await beside.Join()).IgnoreError();
+  if (!durable.ok()) co_return durable;
   end_.last_segment = segment_;
   end_.seal = {next_frame_ - 1, last_hash_, records_.next_record() - 1};
   co_return std::move(end_);

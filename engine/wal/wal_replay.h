@@ -51,6 +51,7 @@ class WalReplay {
         first_segment_(start.segment),
         next_frame_(start.frame),
         last_hash_(start.previous_hash),
+        visitor_(visitor),
         records_(visitor, start.record, start.frame > 1) {}
 
   Task<absl::StatusOr<WalEnd>> Run();
@@ -95,6 +96,7 @@ class WalReplay {
   uint64_t offset_bytes_ = 0;
   uint64_t next_frame_;
   uint64_t last_hash_;
+  WalVisitor& visitor_;
   RecordAssembler records_;
   WalTail tail_;
   WalEnd end_;
