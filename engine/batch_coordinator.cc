@@ -135,8 +135,8 @@ Task<absl::StatusOr<WriteResult>> BatchCoordinator::Write(std::vector<ShardChang
     shards.push_back(change.shard);
   }
   absl::Status status = own().CheckCommit(bytes, changes.size());
-  if (status.ok() && unsettled_bytes_ > kMostUnsettledBytes) {
-    status = co_await Settle(unsettled_.back().record);
+  if (status.ok() && unsettled_bytes_ > stuck_bytes_ + kMostUnsettledBytes) {
+    status = co_await AskForCopies(own().durable_record());
   }
   if (!status.ok()) co_return status;
   const KeyHolds::Id id = {.owner = tablet_, .number = ++last_hold_};
@@ -307,6 +307,12 @@ Sequence BatchCoordinator::NeededOf(ShardId to, uint64_t record) const {
 Task<absl::Status> BatchCoordinator::Settle(uint64_t record) {
   co_await begun_.Wait();
   if (!abandoned_.ok()) co_return abandoned_;
+  absl::Status asked = co_await AskForCopies(record);
+  if (!asked.ok()) co_return asked;
+  co_return co_await CommitAgain(record);
+}
+
+Task<absl::Status> BatchCoordinator::AskForCopies(uint64_t record) {
   ForgetSettled();
   for (size_t i = 0; i < others_.size(); ++i) {
     const auto to = static_cast<ShardId>(i);
@@ -318,7 +324,12 @@ Task<absl::Status> BatchCoordinator::Settle(uint64_t record) {
     if (*durable) others_[to].durable = std::max(others_[to].durable, needed);
   }
   ForgetSettled();
-  co_return co_await CommitAgain(record);
+  // Also those behind one that a shard whose log has failed is in the way of.
+  std::erase_if(unsettled_, [this](const Unsettled& unsettled) { return IsSettled(unsettled); });
+  unsettled_bytes_ = 0;
+  for (const Unsettled& unsettled : unsettled_) unsettled_bytes_ += unsettled.memory.bytes();
+  stuck_bytes_ = unsettled_bytes_;
+  co_return absl::OkStatus();
 }
 
 BatchCoordinator::Unsettled* BatchCoordinator::FirstUnsettled(uint64_t record) {

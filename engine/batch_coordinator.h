@@ -107,6 +107,8 @@ class BatchCoordinator final : public CommitKeeper {
   ShardBatches& own() const;
   std::vector<Share> SharesOf(std::vector<ShardChanges> changes) const;
   void Keep(Unsettled unsettled);
+  // Has all copies of commits up to that record, which is durable, made so too, where they can be.
+  Task<absl::Status> AskForCopies(uint64_t record);
   bool IsSettled(const Unsettled& unsettled) const;
   void ForgetSettled();
   Sequence NeededOf(ShardId to, uint64_t record) const;
@@ -118,6 +120,7 @@ class BatchCoordinator final : public CommitKeeper {
   std::vector<Other> others_;        // by shard, with its own
   std::deque<Unsettled> unsettled_;  // in the order of their places
   size_t unsettled_bytes_ = 0;
+  size_t stuck_bytes_ = 0;               // of them: what could not be settled the last time
   Sequence settled_;                     // all up to it are
   std::map<Sequence, Unsettled> found_;  // within Open
   uint64_t last_hold_ = 0;

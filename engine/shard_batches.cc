@@ -139,8 +139,12 @@ uint64_t ShardBatches::AppendAgain(const BatchCommit& commit) {
   return store_.wal_->Append(AsBytes(EncodeBatchCommit(commit)), {}, Durability::kDurable);
 }
 
+uint64_t ShardBatches::durable_record() const { return store_.wal_->reached(Durability::kDurable); }
+
 Task<absl::Status> ShardBatches::AwaitDurable(uint64_t record) {
-  co_return co_await store_.wal_->Reached(record, Durability::kDurable);
+  absl::Status durable = co_await store_.wal_->Reached(record, Durability::kDurable);
+  ++(durable.ok() ? store_.stats_.writes : store_.stats_.failed_writes);
+  co_return durable;
 }
 
 // Whether it may be appended now; false: the log takes nothing any more.
@@ -200,6 +204,7 @@ Task<> ShardBatches::Apply(Part part) {
     is_unlogged_ = true;
   }
   Show(hold->operations(), part.sequence);
+  ++store_.stats_.writes;
   coordinator.applied = part.batch.place;
   store_.WakeWaiting();
 }

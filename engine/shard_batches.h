@@ -115,6 +115,8 @@ class ShardBatches {
   // The same commit once more, for some of the others; after AdmitCommit.
   uint64_t AppendAgain(const BatchCommit& commit);
   Task<absl::Status> AwaitDurable(uint64_t record);
+  // Of this store's log, up to which all are.
+  uint64_t durable_record() const;
 
   struct Part {
     KeyHolds::Id hold;
