@@ -40,6 +40,7 @@ SNAPSHOT_SCRIPTS = {
     "two keys": script(0, 2, "batch a0 c0 b1", "batch c0 a0 b1"),
     "retention": script(0, 1, "write a0", "write a0", "snapshot a0", compactions=1, faults=1),
     "failed batch": script(0, 2, "batch a0 b1", "snapshot a0", "read a0", faults=1),
+    "failed batch, write": script(0, 2, "batch a0 b1", "write b1", faults=1),
     "chain": script(1, 2, "write a0", "read a0", "write b1", "snapshot a0 b1", "read b1"),
     "two snapshots": script(1, 2, "write a0", "write b1", "snapshot a0 b1", "snapshot b1 a0"),
     "batch in a chain": script(1, 2, "batch a0 b1", "write b1", "read a0", "snapshot a0 b1"),

@@ -22,7 +22,7 @@ class Progress(NamedTuple):
     """Of one operation."""
     phase: str = "idle"
     # write: waiting, flying, done, failed
-    # batch: asking, waiting, held, flying, unknown, apply, done; release, failed
+    # batch: asking, waiting, held, flying, apply, done; unknown; release, failed
     # snapshot: slot, taken; read: done
     before: int = 0  # mask of operations that were answered when it began
     version: tuple = (0, 0)
@@ -48,7 +48,7 @@ class State(NamedTuple):
     faults: int = 0
 
 
-LAST = {"write": ("done", "failed"), "batch": ("done", "failed"), "read": ("done",),
+LAST = {"write": ("done", "failed"), "batch": ("done", "failed", "unknown"), "read": ("done",),
         "snapshot": ("taken",)}
 
 
@@ -61,9 +61,11 @@ class SnapshotModel:
         "snapshot-passes-holds": "a snapshot's read does not wait for held keys",
         "read-passes-older-write": "a current read does not wait for a write of an older epoch",
         "read-passes-older-hold": "a current read does not wait for a hold of an older epoch",
-        "read-passes-unknown-batch": "a current read returns the old value while the outcome of a "
-                                     "batch of an older epoch is unknown",
         "reads-wait-for-failed-writes": "reads wait for writes that have failed, too",
+        "reads-wait-for-unknown-batch": "reads wait for holds of a batch whose commit record's "
+                                        "write failed, too",
+        "waiters-wait-for-unknown-batch": "so do writes and batches that want the same keys",
+        "unknown-batch-decided": "what became of that record is found out while reads are served",
         "slot-after-epoch": "a snapshot's slot is published after the epoch was raised",
         "slots-before-epoch": "compaction reads the slots, then the epoch",
         "compaction-counts-writes-in-flight": "a value goes when a write that is still on its way "
@@ -75,7 +77,6 @@ class SnapshotModel:
         "released-before-apply": "the holds are released when the record is durable",
         "answered-before-applied": "a batch's caller is answered when its record is durable",
         "version-before-hold": "a write takes its version, then waits for the hold on its key",
-        "failed-stream-not-sealed": "nobody decides what became of a batch whose log write failed",
     }
     redundant = {
         "snapshot-waits-for-its-key-only": "a snapshot's read need not wait for writes to other "
@@ -173,6 +174,10 @@ class SnapshotModel:
         """The epochs of the holds on a key, each with its batch."""
         return [(epoch, n) for n, p in enumerate(s.ops) for keys, epoch in p.holds if key in keys]
 
+    def is_stuck(self, s, keys):
+        """Whether one is held by a batch whose outcome is unknown until the next opening."""
+        return any(s.ops[n].phase == "unknown" for key in keys for _, n in self.held(s, key))
+
     def wanted(self, s, n):
         """The keys that a write or a batch needs next."""
         o = SCRIPTS[s.script].ops[n]
@@ -183,6 +188,13 @@ class SnapshotModel:
         if "waiters-overtaken" in self.broken:
             ahead = ()
         return any(key in ahead or self.held(s, key) for key in self.wanted(s, n))
+
+    def is_refused(self, s, n, shard):
+        is_stuck = "waiters-wait-for-unknown-batch" not in self.broken and self.is_stuck(
+            s, self.wanted(s, n))
+        takes_part = SCRIPTS[s.script].ops[n].kind == "batch" and (
+            "poisoned-participant-holds" in self.broken)
+        return is_stuck or s.poisoned >> shard & 1 and not takes_part
 
     def wait(self, s, n, shard):
         return self.put(s, n, phase="waiting")._replace(
@@ -202,7 +214,7 @@ class SnapshotModel:
 
     def begin_write(self, s, n):
         shard = shard_of(SCRIPTS[s.script].ops[n].keys[0])
-        if s.poisoned >> shard & 1:
+        if self.is_refused(s, n, shard):
             return self.put(s, n, phase="failed")
         s = self.put(s, n, before=s.answered)
         if "version-before-hold" in self.broken:
@@ -226,10 +238,10 @@ class SnapshotModel:
     def log(self, s, shard):
         records = s.streams[shard]
         if s.poisoned >> shard & 1:
-            if records and "failed-stream-not-sealed" not in self.broken:
+            if records and "unknown-batch-decided" in self.broken:
                 # How much of it is there, the device knows.
                 for end in range(len(records) + 1):
-                    yield f"ROOT seals log {shard} before record {end}", self.seal(s, shard, end)
+                    yield f"log {shard} ends before record {end}", self.decide(s, shard, end)
         elif records:
             yield f"{records[0]} durable", self.durable(s._replace(
                 streams=replaced(s.streams, shard, records[1:])), records[0])
@@ -249,13 +261,17 @@ class SnapshotModel:
         is_batch = [o.kind == "batch" for o in SCRIPTS[s.script].ops]
         for n in s.streams[shard]:
             s = self.put(s, n, phase="unknown" if is_batch[n] else "failed")
-        for n in s.waiting[shard]:
-            s = self.put(s, n, phase="release" if is_batch[n] else "failed")
-        if not any(is_batch[n] for n in s.streams[shard]):
+        if "unknown-batch-decided" not in self.broken:
             s = s._replace(streams=replaced(s.streams, shard, ()))
-        return s._replace(waiting=replaced(s.waiting, shard, ()))
+        for other, waiting in enumerate(s.waiting):
+            refused = [n for n in waiting if other == shard or self.is_refused(s, n, other)]
+            for n in refused:
+                s = self.put(s, n, phase="release" if is_batch[n] else "failed")
+            s = s._replace(waiting=replaced(s.waiting, other, tuple(
+                n for n in waiting if n not in refused)))
+        return s
 
-    def seal(self, s, shard, end):
+    def decide(self, s, shard, end):
         for place, n in enumerate(s.streams[shard]):
             if s.ops[n].phase == "unknown":
                 s = self.put(s, n, phase="apply" if place < end else "release")
@@ -271,7 +287,7 @@ class SnapshotModel:
                 s, n, phase="asking", before=s.answered)
         elif p.phase == "asking":
             shard = shard_of(self.wanted(s, n)[0])
-            if s.poisoned >> shard & 1 and "poisoned-participant-holds" not in self.broken:
+            if self.is_refused(s, n, shard):
                 yield f"{n}: shard {shard} refuses the hold", self.put(s, n, phase="release")
             elif self.must_wait(s, n, s.waiting[shard]):
                 yield f"{n}: waits on shard {shard}", self.wait(s, n, shard)
@@ -342,10 +358,14 @@ class SnapshotModel:
         if "read-passes-older-write" not in self.broken and any(
                 other == key and epoch < now for other, epoch in self.flying(s, shard_of(key))):
             return True
-        holds = self.held(s, key)
-        if "read-passes-unknown-batch" in self.broken:
-            holds = [h for h in holds if s.ops[h[1]].phase != "unknown"]
-        return "read-passes-older-hold" not in self.broken and any(h[0] < now for h in holds)
+        return "read-passes-older-hold" not in self.broken and any(
+            epoch < now for epoch in self.awaited(s, key))
+
+    def awaited(self, s, key):
+        """The epochs of the holds that reads may have to wait for."""
+        unknown_too = "reads-wait-for-unknown-batch" in self.broken
+        return [epoch for epoch, n in self.held(s, key)
+                if unknown_too or s.ops[n].phase != "unknown"]
 
     def snapshot_waits(self, s, key, epoch):
         if "snapshot-passes-writes" not in self.broken and any(
@@ -354,7 +374,7 @@ class SnapshotModel:
             return True
         newer_too = "snapshot-passes-newer-holds" not in self.broken
         return "snapshot-passes-holds" not in self.broken and any(
-            newer_too or e <= epoch for e, _ in self.held(s, key))
+            newer_too or e <= epoch for e in self.awaited(s, key))
 
     def snapshot(self, s, n):
         """Its version is (epoch, 0); as long as it only has a slot, the slot says that."""
