@@ -80,6 +80,7 @@ BATCH_SCRIPTS = {
     "in memory, twice": script(1, 2, "memory b1 c1", "batch a0 b1", crashes=2, faults=1),
     "delete, write": script(1, 2, "delete b1 a0", "write b1", crashes=2, faults=1),
     "overlapping": script(1, 2, "batch a0 b1", "batch b1 a0", crashes=2, faults=1),
+    "write between": script(1, 2, "batch a0 b1", "write b1", "batch b1 a0", crashes=1, faults=1),
     "three shards": script(1, 3, "batch b1 a0 c2", "write c2", crashes=1, faults=1),
     "same coordinator fails": script(1, 2, "batch a0 b1", "batch c0 d1", crashes=1, faults=1),
     "two coordinators, twice": script(1, 3, "batch a0 b1", "batch c2 b1", crashes=2),
