@@ -12,6 +12,12 @@
 namespace ioengine {
 namespace {
 
+absl::Status ServeOn(Shard&, EnginePart* part) {
+  EnginePart::Call call(*part);
+  if (call.status().ok()) call.store().Serve();
+  return call.status();
+}
+
 Task<absl::Status> BeginOn(Shard&, EnginePart* part, std::vector<BatchCoordinator::Peer> peers) {
   EnginePart::Call call(*part);
   if (!call.status().ok()) co_return call.status();
@@ -208,6 +214,9 @@ Task<absl::Status> EngineOpener::FinishBatches() {
     const absl::Status begun =
         co_await shard_.SubmitTo(static_cast<ShardId>(i), BeginOn, parts_[i].get(), peers);
     status.Update(begun);
+  }
+  for (size_t i = 0; i < parts_.size() && status.ok(); ++i) {
+    status = co_await shard_.SubmitTo(static_cast<ShardId>(i), ServeOn, parts_[i].get());
   }
   co_return status;
 }

@@ -28,7 +28,7 @@ namespace ioengine {
 //      a complete one that is missing is lost
 //   3. a database that is made: ROOT says that they are complete. Only now can anybody write
 //   4. each shard gives the others their parts of the batches that its log had: a crash may have
-//      come between a batch's commit and its copies
+//      come between a batch's commit and its copies. Then all of them serve
 //
 // Shard: the home shard's.
 class EngineOpener {

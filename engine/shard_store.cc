@@ -408,6 +408,11 @@ Task<absl::Status> ShardStore::Close() {
   co_return status.ok() ? closed : status;
 }
 
+void ShardStore::Serve() {
+  serves_ = true;
+  flusher_->FreezeIfFull();
+}
+
 Task<absl::Status> ShardStore::Flush() {
   if (closing_) co_return absl::UnavailableError("the store is closing");
   co_return co_await flusher_->FlushAll();

@@ -174,6 +174,10 @@ class ShardStore final : public ReadViewSource, private WalSink {
   // The first failure of the log, the manifest or ROOT; ok while it takes writes.
   const absl::Status& write_status() const { return failed_; }
   const StoreStats& stats();
+  // Of a tablet: all shards have what others had for them, and calls may come. Until then nothing
+  // is flushed: what coordinators give comes in any order, which the sequences mend within a
+  // memtable, and nothing between one and a table.
+  void Serve();
   // For batches over several shards.
   ShardBatches& batches() { return batches_; }
   const RootState& root() const { return catalog_->root(); }
@@ -317,6 +321,7 @@ class ShardStore final : public ReadViewSource, private WalSink {
   ShardBatches batches_{*this};
   absl::Status failed_;
   bool closing_ = false;
+  bool serves_ = false;
   StoreStats stats_;
   StoreReader reader_{*this};
 };

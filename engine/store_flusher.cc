@@ -39,7 +39,7 @@ void StoreFlusher::Start(ClassId class_id, std::vector<uint64_t> replayed,
 }
 
 void StoreFlusher::FreezeIfFull() {
-  if (!frozen_.empty()) return;
+  if (!frozen_.empty() || !store_.serves_) return;
   const bool is_large = store_.memtable().used_bytes() >= store_.options_.memtable_bytes / 2;
   // Small records take a page each of the log, so a small memtable may pin much of it.
   const size_t segments = store_.wal_->live_segments() + replayed_segments_.size();

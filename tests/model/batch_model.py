@@ -56,8 +56,7 @@ class BatchModel:
         "offered-by-position": "what is offered last counts as newest",
         "recovered-by-position": "of what is recovered the last record in the log counts as newest",
         "flushed-while-offered": "a memtable is flushed before all has been offered",
-        "old-log-forgotten": "a coordinator's flush waits for copies of this process's batches, not "
-                             "for those that it has offered",
+        "old-log-forgotten": "a coordinator's flush does not wait for copies that it has offered",
         "resolved-one-too-far": "a commit record says of one batch too much that it is durable",
         "unknown-batch-released": "the holds of a batch whose commit record failed go at once",
         "poisoned-writes-watermark": "what a poisoned participant applies in memory alone raises "
