@@ -434,7 +434,7 @@ Task<absl::Status> StoreOpener::Start() {
   store_.flusher_ = std::make_unique<StoreFlusher>(store_);
   store_.compactor_ = std::make_unique<StoreCompactor>(store_);
   store_.compactor_->Start(*compaction);
-  store_.serves_ = store_.commits_ == nullptr || IsCanary("batch-flushed-while-recovered");
+  store_.serves_ = store_.commits_ == nullptr;
   store_.flusher_->Start(*flush, std::move(replayed_), {kept_.begin(), kept_.end()});
   co_return co_await store_.space_.Start(*flush);
 }
