@@ -136,18 +136,22 @@ absl::Status StoreIterator::MakeCursor() {
 }
 
 bool StoreIterator::TryOwn(std::string_view value) {
-  if (value.size() > own_value_.capacity()) {
-    // Its place before it is given back first, or both would be there for a moment.
-    const size_t before_bytes = own_value_.capacity();
-    own_value_ = std::string();
-    if (!charge_.TryResize(charge_.bytes() - before_bytes + value.size())) {
-      charge_.Resize(charge_.bytes() - before_bytes);
-      refused_bytes_ = value.size();
-      return false;
-    }
+  if (value.size() <= own_value_.capacity()) {
+    own_value_.assign(value);
+    return true;
   }
-  own_value_.assign(value);
-  return true;
+  // Its place before it is given back first, or both would be there for a moment. (An empty string
+  // that is assigned would leave it there.)
+  const size_t other_bytes = charge_.bytes() - own_value_.capacity();
+  std::string().swap(own_value_);
+  const bool has_room = charge_.TryResize(other_bytes + value.size());
+  if (has_room) {
+    own_value_.assign(value);
+  } else {
+    refused_bytes_ = value.size();
+  }
+  charge_.Resize(other_bytes + own_value_.capacity());
+  return has_room;
 }
 
 absl::Status StoreIterator::Settled() {

@@ -116,6 +116,35 @@ TEST_F(StoreAccountTest, WhatWasChargedIsGivenBack) {
   EXPECT_TRUE(status.ok()) << status;
 }
 
+// Each value is larger than the place of the one before it.
+TEST_F(StoreAccountTest, AnIteratorOverGrowingValuesGivesBackWhatItTook) {
+  const absl::Status status = Run([](ShardStore& store) -> Task<absl::Status> {
+    constexpr int kValues = 30;
+    size_t value_bytes = 1000;
+    for (int i = 0; i < kValues; ++i, value_bytes += value_bytes / 10) {
+      const auto put =
+          co_await store.Put(KeyOf(i), std::string(value_bytes, 'v'), Durability::kMemory);
+      if (!put.ok()) co_return put.status();
+    }
+    const size_t before_bytes = store.stats().memory.readers;
+    for (const bool reverse : {false, true}) {
+      auto scan = co_await store.Scan();
+      if (!scan.ok()) co_return scan.status();
+      Task<absl::Status> first = reverse ? (*scan)->SeekToLast() : (*scan)->SeekToFirst();
+      absl::Status moved = co_await std::move(first);
+      while (moved.ok() && (*scan)->Valid()) {
+        EXPECT_OR_FAIL(store.stats().memory.readers >= before_bytes + (*scan)->value().size());
+        Task<absl::Status> next = reverse ? (*scan)->Prev() : (*scan)->Next();
+        moved = co_await std::move(next);
+      }
+      if (!moved.ok()) co_return moved;
+    }
+    EXPECT_OR_FAIL(store.stats().memory.readers == before_bytes);
+    co_return absl::OkStatus();
+  });
+  EXPECT_TRUE(status.ok()) << status;
+}
+
 TEST_F(StoreAccountTest, PartsAreTold) {
   const absl::Status status = Run([](ShardStore& store) -> Task<absl::Status> {
     if (absl::Status put = co_await PutSome(store, 40, 3000); !put.ok()) co_return put;

@@ -87,7 +87,8 @@ TEST(BatchRecordTest, GoldenBytesOfACommit) {
             "01036b65790176"
             "030103"
             "02016b");
-  BatchRecord read = DecodeBatchRecord(AsBytes(SomeCommit()));
+  const std::string commit = SomeCommit();
+  BatchRecord read = DecodeBatchRecord(AsBytes(commit));
   EXPECT_EQ(read.kind, RecordKind::kCommit);
   EXPECT_EQ(read.sequence, (Sequence{.epoch = 1, .counter = 7}));
   EXPECT_EQ(read.batch.place, (Sequence{.epoch = 1, .counter = 9}));
@@ -110,7 +111,8 @@ TEST(BatchRecordTest, GoldenBytesOfACopy) {
             "0300000000000000"
             "01000000000000000900000000000000"
             "01036b65790176");
-  BatchRecord read = DecodeBatchRecord(AsBytes(SomeCopy()));
+  const std::string copy = SomeCopy();
+  BatchRecord read = DecodeBatchRecord(AsBytes(copy));
   EXPECT_EQ(read.kind, RecordKind::kCopy);
   EXPECT_EQ(read.sequence, (Sequence{.epoch = 1, .counter = 7}));
   EXPECT_EQ(read.batch.coordinator, 3u);
