@@ -11,7 +11,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,6 +25,7 @@
 #include <vector>
 
 #include "ioengine/tests/tools/temporary_directory.h"
+#include "ioengine/tests/tools/tool_fixture.h"
 #include "ioengine/tools/benchmark/metrics.h"
 
 namespace ioengine::bench {
@@ -33,14 +33,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-constexpr const char* kBinary = "tools/ioengine-bench";
-
-struct Finished {
-  int exit_status = -1;  // 128 + signal when it was killed
-  std::string output;
-  std::string errors;
-};
 
 // Makes io_uring_setup fail with `error`, as a container's seccomp profile does.
 bool BlockUring(int error) {
@@ -62,49 +54,9 @@ bool BecomeOrdinaryUser() {
          setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0;
 }
 
-class BenchCliTest : public ::testing::Test {
+class BenchCliTest : public ToolTest {
  protected:
-  // Starts the binary; `prepare` runs in the new process first, and makes it one of another kind.
-  pid_t Start(std::vector<std::string> words, bool (*prepare)() = nullptr) {
-    words.insert(words.begin(), kBinary);
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    const int flags = O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC;
-    const int output = open(files_.File("out").c_str(), flags, 0600);
-    const int errors = open(files_.File("err").c_str(), flags, 0600);
-    // By descriptor: an ordinary user may not look into the folder where it was built.
-    const int binary = open(kBinary, O_RDONLY | O_CLOEXEC);
-    EXPECT_GE(binary, 0) << kBinary;
-    const pid_t pid = fork();
-    if (pid == 0) {
-      dup2(output, STDOUT_FILENO);
-      dup2(errors, STDERR_FILENO);
-      if (prepare == nullptr || prepare()) fexecve(binary, argv.data(), environ);
-      _exit(99);
-    }
-    for (const int fd : {output, errors, binary}) close(fd);
-    return pid;
-  }
-
-  Finished Wait(pid_t pid) {
-    Finished finished;
-    int status = 0;
-    EXPECT_EQ(waitpid(pid, &status, 0), pid);
-    finished.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    finished.output = ReadFile(files_.File("out"));
-    finished.errors = ReadFile(files_.File("err"));
-    return finished;
-  }
-
-  Finished Run(std::vector<std::string> words, bool (*prepare)() = nullptr) {
-    return Wait(Start(std::move(words), prepare));
-  }
-
-  std::string Dir() const { return "--dir=" + data_.path(); }
-
-  TemporaryDirectory data_;   // where it makes its file
-  TemporaryDirectory files_;  // what it prints
+  BenchCliTest() : ToolTest("tools/ioengine-bench") {}
 };
 
 TEST_F(BenchCliTest, MeasuresEveryWorkloadAndRemovesItsFile) {

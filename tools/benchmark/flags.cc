@@ -10,6 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 
 namespace ioengine::bench {
 namespace {
@@ -27,12 +29,42 @@ absl::StatusOr<double> LeadingNumber(std::string_view text, std::string_view* re
   return number;
 }
 
+template <typename T>
+FlagSet::Setter IntegerSetter(T low, T high, T* target) {
+  return [=](std::string_view text) {
+    T value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < low || value > high) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("give a whole number from ", low, " to ", high));
+    }
+    *target = value;
+    return absl::OkStatus();
+  };
+}
+
 struct Unit {
   std::string_view name;
   double factor;
 };
 
 }  // namespace
+
+absl::StatusOr<size_t> FindName(std::string_view text, const std::vector<std::string>& known) {
+  const auto found = std::find(known.begin(), known.end(), text);
+  if (found != known.end()) return static_cast<size_t>(found - known.begin());
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", View(text), "': known are ", absl::StrJoin(known, ",")));
+}
+
+absl::StatusOr<std::vector<std::string>> ParseChoices(std::string_view text,
+                                                      const std::vector<std::string>& known) {
+  std::vector<std::string> chosen = absl::StrSplit(View(text), ',');
+  for (const std::string& one : chosen) {
+    if (absl::Status status = FindName(one, known).status(); !status.ok()) return status;
+  }
+  return chosen;
+}
 
 absl::StatusOr<uint64_t> ParseBytes(std::string_view text) {
   static constexpr Unit kUnits[] = {{"", 1},
@@ -108,16 +140,12 @@ void FlagSet::AddBytes(std::string name, std::string help, uint64_t* target) {
 
 void FlagSet::AddInteger(std::string name, std::string help, int64_t low, int64_t high,
                          int64_t* target) {
-  Add(std::move(name), "N", std::move(help), [=](std::string_view text) {
-    int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || value < low || value > high) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("give a whole number from ", low, " to ", high));
-    }
-    *target = value;
-    return absl::OkStatus();
-  });
+  Add(std::move(name), "N", std::move(help), IntegerSetter(low, high, target));
+}
+
+void FlagSet::AddInteger(std::string name, std::string help, uint64_t low, uint64_t high,
+                         uint64_t* target) {
+  Add(std::move(name), "N", std::move(help), IntegerSetter(low, high, target));
 }
 
 void FlagSet::AddSeconds(std::string name, std::string help, double* target) {

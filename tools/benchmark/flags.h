@@ -2,10 +2,13 @@
 #ifndef IOENGINE_TOOLS_BENCHMARK_FLAGS_H_
 #define IOENGINE_TOOLS_BENCHMARK_FLAGS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -29,6 +32,8 @@ class FlagSet {
   // Bytes, with an optional unit: 4096, 4k, 4KiB, 1M, 1GiB (powers of 1024).
   void AddBytes(std::string name, std::string help, uint64_t* target);
   void AddInteger(std::string name, std::string help, int64_t low, int64_t high, int64_t* target);
+  void AddInteger(std::string name, std::string help, uint64_t low, uint64_t high,
+                  uint64_t* target);
   // Seconds, with an optional unit: 2, 0.5, 500ms, 2s, 1m.
   void AddSeconds(std::string name, std::string help, double* target);
 
@@ -62,6 +67,31 @@ absl::StatusOr<uint64_t> ParseBytes(std::string_view text);
 
 // The seconds that `text` says, as AddSeconds reads it; above 0. Errors: InvalidArgument.
 absl::StatusOr<double> ParseSeconds(std::string_view text);
+
+// The place of `text` in `known`. Errors: InvalidArgument names it, and those that are known.
+absl::StatusOr<size_t> FindName(std::string_view text, const std::vector<std::string>& known);
+
+// Words with commas between them, each one of `known`. Errors: those of FindName.
+absl::StatusOr<std::vector<std::string>> ParseChoices(std::string_view text,
+                                                      const std::vector<std::string>& known);
+
+// The one of `known` whose name, by `name_of`, that is. Errors: as of ParseChoices.
+template <typename T, typename NameOf>
+absl::StatusOr<T> ParseNamed(std::string_view text, std::initializer_list<T> known,
+                             const NameOf& name_of) {
+  std::vector<std::string> names;
+  for (const T& one : known) names.emplace_back(name_of(one));
+  absl::StatusOr<size_t> place = FindName(text, names);
+  if (!place.ok()) return place.status();
+  return *(known.begin() + *place);
+}
+
+// What a setter gives for text that was parsed to that.
+template <typename T>
+absl::Status Assign(absl::StatusOr<T> parsed, T* target) {
+  if (parsed.ok()) *target = *std::move(parsed);
+  return parsed.status();
+}
 
 }  // namespace ioengine::bench
 

@@ -102,11 +102,7 @@ void IoOptions::AddTo(FlagSet& flags) {
                    1, 4096, &depth);
   flags.AddInteger("shards", "shards, each a thread (1)", 1, 1024, &shards);
   flags.Add("placement", "HOW", "unbound, pack, spread, or a list of CPUs such as 0,2-3 (pack)",
-            [this](std::string_view text) {
-              absl::StatusOr<PlacementSpec> parsed = ParsePlacement(text);
-              if (parsed.ok()) placement = *std::move(parsed);
-              return parsed.status();
-            });
+            [this](std::string_view text) { return Assign(ParsePlacement(text), &placement); });
   flags.AddSeconds("duration",
                    "of one repetition of one workload (5); see --slice for\n"
                    "comparisons",

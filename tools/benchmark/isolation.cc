@@ -8,6 +8,7 @@
 #include "ioengine/sched/histogram.h"
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
+#include "ioengine/tools/benchmark/process_usage.h"
 #include "ioengine/tools/benchmark/shard_workload.h"
 
 namespace ioengine::bench {

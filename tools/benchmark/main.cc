@@ -7,6 +7,7 @@
 #include "ioengine/tools/benchmark/probe_suite.h"
 #include "ioengine/tools/benchmark/sched_suite.h"
 #include "ioengine/tools/benchmark/store_suite.h"
+#include "ioengine/tools/kv/kv_suite.h"
 #include "ioengine/version.h"
 
 namespace {
@@ -20,6 +21,7 @@ constexpr const char* kHelp =
     "  timer     sleeping tasks, and the timer wheel\n"
     "  mesh      calls between shards, and from other threads\n"
     "  store     puts, gets, scans and recovery of a store on one shard\n"
+    "  kv        puts, gets and scans of a database over all shards\n"
     "  sim       how fast simulations go\n\n"
     "`ioengine-bench SUITE --help` lists a suite's flags, `--version` gives the version.\n";
 
@@ -43,6 +45,7 @@ int main(int argc, char** argv) {
   if (first == "timer") return ioengine::bench::RunTimerSuite(argc - 1, argv + 1);
   if (first == "mesh") return ioengine::bench::RunMeshSuite(argc - 1, argv + 1);
   if (first == "store") return ioengine::bench::RunStoreSuite(argc - 1, argv + 1);
+  if (first == "kv") return ioengine::kv::RunKvSuite(argc - 1, argv + 1);
   if (first == "sim") return ioengine::bench::RunSimSuite(argc - 1, argv + 1);
   std::fprintf(stderr, "ioengine-bench: there is no suite '%s'\n\n%s", argv[1], kHelp);
   return 2;

@@ -128,6 +128,43 @@ constexpr std::array kMetrics = {
            "open ms", 1},
     Metric{"store", "log_bytes", "B", Better::kLower, "Bytes of the files of its log.", "log MiB",
            1048576},
+
+    Metric{"kv", "ops_per_s", "1/s", Better::kHigher,
+           "Operations per second, to the last acknowledgement: puts, deletes, gets, scans from a "
+           "random key; of multiget and readseq, keys.",
+           "k ops/s", 1e3},
+    Metric{"kv", "settled_ops_per_s", "1/s", Better::kHigher,
+           "The same, to the end of all flushes and compactions.", "settled k ops/s", 1e3},
+    Metric{"kv", "p50_us", "us", Better::kLower,
+           "Median time of one operation; of readseq, of one of 128 keys.", "p50 µs", 1},
+    Metric{"kv", "p99_us", "us", Better::kLower, "99th percentile of the same time.", "p99 µs", 1},
+    Metric{"kv", "p999_us", "us", Better::kLower, "99.9th percentile of the same time.", "p99.9 µs",
+           1},
+    Metric{"kv", "max_us", "us", Better::kLower, "The slowest operation's time.", "max µs", 1},
+    Metric{"kv", "cpu_us_per_op", "us", Better::kLower,
+           "CPU time of the process per operation, flushes and compactions to their end included.",
+           "CPU µs/op", 1},
+    Metric{"kv", "drain_s", "s", Better::kLower,
+           "Time from the last acknowledgement to the end of all flushes and compactions.",
+           "drain s", 1},
+    Metric{"kv", "write_amplification", "1", Better::kLower,
+           "Bytes that the process wrote to the device, to the end of all flushes and compactions, "
+           "for each byte of keys and values that was put.",
+           "write amp", 1},
+    Metric{"kv", "read_amplification", "1", Better::kLower,
+           "Bytes that the process read from the device for each byte of keys and values that was "
+           "read.",
+           "read amp", 1},
+    Metric{"kv", "space_amplification", "1", Better::kLower,
+           "Bytes of the disk that all files take, compacted, for each byte of the keys that there "
+           "are and their values.",
+           "space amp", 1},
+    Metric{"kv", "resident_bytes", "B", Better::kLower,
+           "Memory of the process when the last operation has ended, what it knows of keys to "
+           "check them included.",
+           "RSS MiB", 1048576},
+    Metric{"kv", "paced_puts_per_s", "1/s", Better::kHigher, "Puts of readwhilewriting per second.",
+           "paced k puts/s", 1e3},
 };
 
 }  // namespace

@@ -1,9 +1,6 @@
 #include "ioengine/tools/benchmark/shard_workload.h"
 
 #include <time.h>
-#include <unistd.h>
-
-#include <fstream>
 
 namespace ioengine::bench {
 namespace {
@@ -28,13 +25,5 @@ absl::StatusOr<std::unique_ptr<Runtime>> StartRuntime(const SuiteJob& job, int s
 uint64_t WallNs() { return ReadNs(CLOCK_MONOTONIC); }
 uint64_t ThreadCpuNs() { return ReadNs(CLOCK_THREAD_CPUTIME_ID); }
 uint64_t ProcessCpuNs() { return ReadNs(CLOCK_PROCESS_CPUTIME_ID); }
-
-uint64_t ResidentBytes() {
-  std::ifstream statm("/proc/self/statm");
-  uint64_t total_pages = 0;
-  uint64_t resident_pages = 0;
-  statm >> total_pages >> resident_pages;
-  return resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
 
 }  // namespace ioengine::bench

@@ -31,9 +31,6 @@ uint64_t WallNs();
 uint64_t ThreadCpuNs();
 uint64_t ProcessCpuNs();
 
-// Memory of the process that is in RAM, in bytes.
-uint64_t ResidentBytes();
-
 }  // namespace ioengine::bench
 
 #endif  // IOENGINE_TOOLS_BENCHMARK_SHARD_WORKLOAD_H_

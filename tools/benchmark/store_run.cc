@@ -1,7 +1,5 @@
 #include "ioengine/tools/benchmark/store_run.h"
 
-#include <time.h>
-
 #include <array>
 #include <optional>
 #include <string_view>
@@ -14,6 +12,7 @@
 #include "ioengine/sched/random.h"
 #include "ioengine/sched/task_scope.h"
 #include "ioengine/sched/yield.h"
+#include "ioengine/tools/benchmark/process_usage.h"
 
 namespace ioengine::bench {
 namespace {
@@ -25,12 +24,6 @@ constexpr size_t kBufferBytes = size_t{96} << 20;
 constexpr size_t kTaskBytes = size_t{128} << 20;
 constexpr uint64_t kRecordsPerYield = 64;
 
-double ReadSeconds(clockid_t clock) {
-  timespec now;
-  clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-}
-
 // Of so many digits that all of them are in order, and of one length.
 std::array<char, 16> KeyOf(uint64_t number) {
   std::array<char, 16> key;
@@ -41,9 +34,6 @@ std::array<char, 16> KeyOf(uint64_t number) {
 absl::Status Interrupted() { return absl::CancelledError("interrupted"); }
 
 }  // namespace
-
-double ProcessCpuSeconds() { return ReadSeconds(CLOCK_PROCESS_CPUTIME_ID); }
-double WallSeconds() { return ReadSeconds(CLOCK_MONOTONIC); }
 
 // Of the tasks of one load.
 struct StoreRun::Progress {

@@ -117,10 +117,6 @@ class StoreRun {
   std::unique_ptr<ShardStore> store_;  // the shard's
 };
 
-// CPU time of the process, with the kernel's threads for its I/O.
-double ProcessCpuSeconds();
-double WallSeconds();
-
 }  // namespace ioengine::bench
 
 #endif  // IOENGINE_TOOLS_BENCHMARK_STORE_RUN_H_

@@ -1,7 +1,5 @@
 #include "ioengine/tools/benchmark/store_suite.h"
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -22,20 +20,22 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "ioengine/tools/benchmark/environment.h"
 #include "ioengine/tools/benchmark/flags.h"
+#include "ioengine/tools/benchmark/process_usage.h"
 #include "ioengine/tools/benchmark/result.h"
+#include "ioengine/tools/benchmark/scratch_directory.h"
 #include "ioengine/tools/benchmark/store_run.h"
 #include "ioengine/tools/benchmark/suite_main.h"
 #include "ioengine/tools/benchmark/table.h"
-#include "ioengine/tools/benchmark/target_file.h"
 
 namespace ioengine::bench {
 namespace {
 
 constexpr std::array<const char*, 8> kWorkloads = {
     "fillseq", "fillrandom", "overwrite", "readcold", "readwarm", "readseq", "recovery", "log"};
+constexpr std::initializer_list<Durability> kDurabilities = {
+    Durability::kMemory, Durability::kWritten, Durability::kDurable};
 constexpr std::array<uint64_t, 3> kLogDepths = {1, 16, 64};
 // Nothing is flushed meanwhile.
 constexpr uint64_t kEndlessMemtableBytes = uint64_t{1} << 40;
@@ -69,24 +69,11 @@ struct StoreSuiteOptions {
 };
 
 absl::Status ParseWorkloads(std::string_view text, std::set<std::string>* chosen) {
-  chosen->clear();
-  for (absl::string_view one : absl::StrSplit(absl::string_view(text.data(), text.size()), ',')) {
-    if (std::find(kWorkloads.begin(), kWorkloads.end(), one) == kWorkloads.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("'", one, "': known are ", absl::StrJoin(kWorkloads, ",")));
-    }
-    chosen->insert(std::string(one));
-  }
+  absl::StatusOr<std::vector<std::string>> parsed =
+      ParseChoices(text, {kWorkloads.begin(), kWorkloads.end()});
+  if (!parsed.ok()) return parsed.status();
+  *chosen = {parsed->begin(), parsed->end()};
   return absl::OkStatus();
-}
-
-absl::Status ParseDurability(std::string_view text, Durability* durability) {
-  for (const Durability level : {Durability::kMemory, Durability::kWritten, Durability::kDurable}) {
-    if (text != DurabilityName(level)) continue;
-    *durability = level;
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError("known are memory, written, durable");
 }
 
 void StoreSuiteOptions::AddTo(FlagSet& flags) {
@@ -99,17 +86,16 @@ void StoreSuiteOptions::AddTo(FlagSet& flags) {
                    &operations);
   flags.AddInteger("depth", "tasks that put or get at the same time (64)", 1, 100'000, &depth);
   flags.Add("durability", "LEVEL", "of puts but those of `log`: memory, written, durable (written)",
-            [this](std::string_view text) { return ParseDurability(text, &settings.durability); });
+            [this](std::string_view text) {
+              return Assign(ParseNamed(text, kDurabilities, DurabilityName), &settings.durability);
+            });
   flags.AddBytes("memtable", "StoreOptions::memtable_bytes (64M)", &settings.memtable_bytes);
   flags.AddBytes("cache", "of tables in memory (32M)", &settings.cache_bytes);
   flags.AddSeconds("log-duration", "of each part of `log` (1)", &settings.log_seconds);
   flags.AddString("dir", "DIR", "where to make the store's directory (/var/tmp)", &directory);
-  flags.Add("placement", "HOW", "unbound, pack, spread, or a list of CPUs such as 0,2-3 (pack)",
-            [this](std::string_view text) {
-              absl::StatusOr<PlacementSpec> parsed = ParsePlacement(text);
-              if (parsed.ok()) settings.placement = *std::move(parsed);
-              return parsed.status();
-            });
+  flags.Add(
+      "placement", "HOW", "unbound, pack, spread, or a list of CPUs such as 0,2-3 (pack)",
+      [this](std::string_view text) { return Assign(ParsePlacement(text), &settings.placement); });
   flags.AddInteger("repetitions", "of all; the table gives medians (1)", 1, 1000, &repetitions);
   flags.AddInteger("seed", "of what is random (1)", 0, INT64_MAX, &seed);
   flags.AddString("json", "FILE", "write the results there too", &json_path);
@@ -128,29 +114,6 @@ absl::Status StoreSuiteOptions::Validate() {
   settings.depth = static_cast<uint64_t>(depth);
   return absl::OkStatus();
 }
-
-// A new directory, which is removed with all that is in it.
-class ScratchDirectory {
- public:
-  explicit ScratchDirectory(std::string path) : path_(std::move(path)) {}
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-
-  static absl::StatusOr<std::unique_ptr<ScratchDirectory>> Make(const std::string& parent) {
-    std::string path = absl::StrCat(parent, "/ioengine-bench.XXXXXX");
-    if (mkdtemp(path.data()) == nullptr) return ExplainCreateError(path, errno);
-    return std::make_unique<ScratchDirectory>(std::move(path));
-  }
-
-  const std::string& path() const { return path_; }
-
- private:
-  const std::string path_;
-};
 
 class StoreSuite {
  public:
@@ -205,7 +168,6 @@ absl::Status StoreSuite::Run() {
   if (!options_.json_path.empty()) {
     if (absl::Status status = CheckWritable(options_.json_path); !status.ok()) return status;
   }
-  if (absl::Status status = CheckOnDisk(options_.directory); !status.ok()) return status;
   absl::StatusOr<std::unique_ptr<ScratchDirectory>> directory =
       ScratchDirectory::Make(options_.directory);
   if (!directory.ok()) return directory.status();

@@ -1,6 +1,5 @@
 #include "ioengine/tools/benchmark/workload_suite.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <set>
 #include <string_view>
@@ -9,7 +8,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "ioengine/tools/benchmark/cancel_on_signal.h"
 #include "ioengine/tools/benchmark/environment.h"
 #include "ioengine/tools/benchmark/exit_status.h"
@@ -37,7 +35,7 @@ class SuiteRun {
   void AddFlags(FlagSet& flags);
   absl::Status ChooseWorkloads(std::string_view text);
   absl::Status Measure(const SuiteWorkload& workload);
-  std::string WorkloadNames() const;
+  std::vector<std::string> WorkloadNames() const;
 
   const WorkloadSuite& suite_;
   const std::atomic<bool>& cancelled_;
@@ -50,39 +48,30 @@ class SuiteRun {
   Report report_;
 };
 
-std::string SuiteRun::WorkloadNames() const {
+std::vector<std::string> SuiteRun::WorkloadNames() const {
   std::vector<std::string> names;
   for (const SuiteWorkload& workload : suite_.workloads) {
     if (names.empty() || names.back() != workload.name) names.push_back(workload.name);
   }
-  return absl::StrJoin(names, ",");
+  return names;
 }
 
 absl::Status SuiteRun::ChooseWorkloads(std::string_view text) {
-  chosen_.clear();
-  for (absl::string_view one : absl::StrSplit(absl::string_view(text.data(), text.size()), ',')) {
-    const std::string name(one);
-    if (std::none_of(suite_.workloads.begin(), suite_.workloads.end(),
-                     [&](const SuiteWorkload& workload) { return workload.name == name; })) {
-      return absl::InvalidArgumentError(absl::StrCat("'", name, "': known are ", WorkloadNames()));
-    }
-    chosen_.insert(name);
-  }
+  absl::StatusOr<std::vector<std::string>> parsed = ParseChoices(text, WorkloadNames());
+  if (!parsed.ok()) return parsed.status();
+  chosen_ = {parsed->begin(), parsed->end()};
   return absl::OkStatus();
 }
 
 void SuiteRun::AddFlags(FlagSet& flags) {
-  flags.Add("workloads", "LIST", absl::StrCat(WorkloadNames(), " (all)"),
+  flags.Add("workloads", "LIST", absl::StrCat(absl::StrJoin(WorkloadNames(), ","), " (all)"),
             [this](std::string_view text) { return ChooseWorkloads(text); });
   flags.AddSeconds("duration", "of one repetition of one workload (2)", &job_.duration_s);
   flags.AddInteger("repetitions", "of each workload; the table gives medians (5)", 1, 1000,
                    &repetitions_);
-  flags.Add("placement", "HOW", "unbound, pack, spread, or a list of CPUs such as 0,2-3 (pack)",
-            [this](std::string_view text) {
-              absl::StatusOr<PlacementSpec> parsed = ParsePlacement(text);
-              if (parsed.ok()) job_.placement = *std::move(parsed);
-              return parsed.status();
-            });
+  flags.Add(
+      "placement", "HOW", "unbound, pack, spread, or a list of CPUs such as 0,2-3 (pack)",
+      [this](std::string_view text) { return Assign(ParsePlacement(text), &job_.placement); });
   flags.AddInteger("idle-spin-us", "how long an idle shard spins before it sleeps (0)", 0, 1000000,
                    &idle_spin_us_);
   flags.AddInteger("seed", "of what is random (1)", 0, INT64_MAX, &seed_);

@@ -10,13 +10,14 @@ if [[ -z "${HOME:-}" ]]; then
 fi
 
 # Debian packages. `bazel-rules-*`, `bazel-platforms` and `bazel-skylib` are the rule sets that
-# WORKSPACE names; without them Bazel would want to download.
+# WORKSPACE names; without them Bazel would want to download. Only //tools/compare and its tests need
+# the engines of others (librocksdb-dev).
 ioengine_build_packages=(
   g++ python3 pkg-config
   bazel-bootstrap bazel-platforms bazel-rules-java bazel-rules-proto bazel-skylib
   libabsl-dev liburing-dev libnuma-dev libxxhash-dev nlohmann-json3-dev
 )
-ioengine_test_packages=("${ioengine_build_packages[@]}" libgtest-dev libgmock-dev cmake)
+ioengine_test_packages=("${ioengine_build_packages[@]}" libgtest-dev libgmock-dev librocksdb-dev cmake)
 
 die() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2
