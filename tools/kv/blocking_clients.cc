@@ -140,7 +140,7 @@ absl::Status BlockingClient::MultiGet(uint64_t count) {
 
 absl::Status BlockingClient::Scan(KvOperation& operation, uint64_t begin_ns) {
   data_.keys().Format(operation.index, &key_);
-  ScanProgress progress(worker_, operation, begin_ns);
+  ScanProgress progress(worker_, operation, begin_ns, data_.keys().keys());
   bool at_end = true;
   absl::Status status = session_.Scan(key_, [&](std::string_view key, std::string_view value) {
     absl::StatusOr<bool> more = progress.Add(key, value);

@@ -27,8 +27,9 @@ EngineOptions EngineOptionsOf(const KvSettings& settings) {
   options.placement.kind = settings.placement;
   if (settings.placement != KeyPlacement::Kind::kRange) return options;
   const KeySpace keys(settings.keys, settings.key_bytes);
-  for (size_t i = 1; i < shards; ++i)
-    options.split_keys.push_back(keys.Key(keys.keys() * i / shards));
+  for (size_t i = 1; i < shards; ++i) {
+    options.split_keys.push_back(keys.Key(settings.FirstOfShard(i)));
+  }
   return options;
 }
 

@@ -61,6 +61,11 @@ struct KvSettings {
   std::string json_path;
   const std::atomic<bool>* cancelled = nullptr;
 
+  // With KeyPlacement::Kind::kRange: the index of the first loaded key of a shard.
+  uint64_t FirstOfShard(uint64_t shard) const {
+    return keys * shard / static_cast<uint64_t>(shards);
+  }
+
   // What is asked for, and of what kind of database; into this, which outlives the flags' Parse.
   void AddDataFlags(bench::FlagSet& flags);
   void AddEngineFlags(bench::FlagSet& flags);

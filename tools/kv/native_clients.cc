@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "ioengine/engine/engine_part.h"
 #include "ioengine/engine/engine_scan.h"
+#include "ioengine/engine/store_iterator.h"
 #include "ioengine/sched/clock.h"
 #include "ioengine/sched/sleep.h"
 #include "ioengine/sched/task_scope.h"
@@ -23,6 +25,7 @@ constexpr size_t kPacedPuts = 16;
 
 // What the clients of a shard have in common.
 struct ShardClients {
+  ShardId id;
   KvWorker worker;
   Engine& engine;
   Durability durability;
@@ -52,6 +55,15 @@ class NativeClient {
   Task<absl::Status> GetMissing(uint64_t index);
   Task<absl::Status> MultiGet(uint64_t count);
   Task<absl::Status> Modify(uint64_t index);
+  // A scan, and whether there were no more keys.
+  struct Scanning {
+    ScanProgress progress;
+    bool at_end = true;
+  };
+  template <typename Cursor>
+  Task<absl::Status> Follow(Cursor* cursor, Task<absl::Status> first, Scanning* to);
+  Task<absl::Status> ScanEngine(Scanning* to);
+  Task<absl::Status> ScanStore(Scanning* to);
   Task<absl::Status> Scan(KvOperation* operation, uint64_t begin_ns);
 
   ShardClients& shard_;
@@ -180,27 +192,53 @@ Task<absl::Status> NativeClient::MultiGet(uint64_t count) {
   co_return absl::OkStatus();
 }
 
-Task<absl::Status> NativeClient::Scan(KvOperation* operation, uint64_t begin_ns) {
-  data_.keys().Format(operation->index, &key_);
-  ScanProgress progress(shard_.worker, *operation, begin_ns);
+// From where it stands to the end, or until it is enough.
+template <typename Cursor>
+Task<absl::Status> NativeClient::Follow(Cursor* cursor, Task<absl::Status> first, Scanning* to) {
+  absl::Status status = co_await std::move(first);
+  while (status.ok() && cursor->Valid()) {
+    const absl::StatusOr<bool> more = to->progress.Add(cursor->key(), cursor->value());
+    if (!more.ok()) co_return more.status();
+    to->at_end = *more;
+    if (!*more) break;
+    if (to->progress.keys() % ScanProgress::kKeysPerLook == 0) co_await MaybeYield();
+    status = co_await cursor->Next();
+  }
+  co_return status;
+}
+
+// Of all shards.
+Task<absl::Status> NativeClient::ScanEngine(Scanning* to) {
   EngineScanOptions options;
   options.lower = key_;
-  auto opened = shard_.engine.Scan(std::move(options));
-  if (!opened.ok()) co_return opened.status();
-  EngineScan& scan = **opened;
-  bool at_end = true;
-  absl::Status status = co_await scan.Next();
-  while (status.ok() && scan.Valid()) {
-    const absl::StatusOr<bool> more = progress.Add(scan.key(), scan.value());
-    if (!more.ok()) co_return more.status();
-    at_end = *more;
-    if (!*more) break;
-    if (progress.keys() % ScanProgress::kKeysPerLook == 0) co_await MaybeYield();
-    status = co_await scan.Next();
-  }
-  operation->count = progress.keys();
+  auto scan = shard_.engine.Scan(std::move(options));
+  if (!scan.ok()) co_return scan.status();
+  EngineScan* const cursor = scan->get();
+  co_return co_await Follow(cursor, cursor->Next(), to);
+}
+
+// Of the shard's own part.
+Task<absl::Status> NativeClient::ScanStore(Scanning* to) {
+  EnginePart::Call call(*shard_.engine.part(shard_.id));
+  if (!call.status().ok()) co_return call.status();
+  const auto scan = co_await call.store().Scan();
+  if (!scan.ok()) co_return scan.status();
+  StoreIterator* const cursor = scan->get();
+  co_return co_await Follow(cursor, cursor->Seek(key_), to);
+}
+
+Task<absl::Status> NativeClient::Scan(KvOperation* operation, uint64_t begin_ns) {
+  data_.keys().Format(operation->index, &key_);
+  const KvSettings& settings = shard_.worker.job().settings();
+  const bool is_of_shard =
+      settings.routing == Routing::kOwn && settings.placement == KeyPlacement::Kind::kRange;
+  const uint64_t end_place = is_of_shard ? settings.FirstOfShard(shard_.id + 1) : settings.keys;
+  Scanning scanning{.progress = ScanProgress(shard_.worker, *operation, begin_ns, end_place)};
+  Task<absl::Status> scan = is_of_shard ? ScanStore(&scanning) : ScanEngine(&scanning);
+  const absl::Status status = co_await std::move(scan);
+  operation->count = scanning.progress.keys();
   if (!status.ok()) co_return status;
-  co_return progress.Finish(at_end);
+  co_return scanning.progress.Finish(scanning.at_end);
 }
 
 Task<absl::Status> RunClient(ShardClients* shard) {
@@ -222,7 +260,8 @@ Task<absl::Status> RunClients(Shard& shard, Engine* engine, KvJob* job) {
   const KvSettings& settings = job->settings();
   const double rate =
       static_cast<double>(settings.write_rate) / static_cast<double>(shard.shard_count());
-  ShardClients clients{.worker = KvWorker(*job, shard.id(), FilterOf(*job, *engine, shard.id())),
+  ShardClients clients{.id = shard.id(),
+                       .worker = KvWorker(*job, shard.id(), FilterOf(*job, *engine, shard.id())),
                        .engine = *engine,
                        .durability = job->durability(),
                        .pacer = Pacer(job->begin_ns(), rate)};

@@ -12,7 +12,8 @@ namespace ioengine::kv {
 // Runs the settings' concurrency of them on each shard, one where a workload scans all keys, until
 // the job is over. Each waits for its call before the next one. With Routing::kAny it asks for any
 // key, through Engine, which takes half of the calls of two shards over the mesh; with kOwn for
-// keys of its shard, but that inserts are of any. A scan is one of Engine's in both.
+// keys of its shard, but that inserts are of any. A scan is one of all shards, and with kOwn and
+// KeyPlacement::Kind::kRange one of the shard's own part, in which it ends.
 //
 // From a thread of the host; blocks. Errors: those of Runtime::Submit; those of operations go to
 // the job.

@@ -18,10 +18,13 @@ class ScanProgress {
  public:
   static constexpr uint64_t kKeysPerLook = 128;
 
-  ScanProgress(KvWorker& worker, const KvOperation& operation, uint64_t begin_ns)
+  // `end_place`: of the first key behind all that it may give.
+  ScanProgress(KvWorker& worker, const KvOperation& operation, uint64_t begin_ns,
+               uint64_t end_place)
       : worker_(worker),
         operation_(operation),
         check_(worker.data(), operation.index),
+        end_place_(end_place),
         look_ns_(begin_ns) {}
 
   // Takes one; true: there may be more. Errors: those of ScanCheck.
@@ -35,7 +38,7 @@ class ScanProgress {
   // It is over. `at_end`: because there were no more keys.
   absl::Status Finish(bool at_end) {
     if (at_end) {
-      const absl::Status status = check_.Finish(worker_.data().keys().keys());
+      const absl::Status status = check_.Finish(end_place_);
       if (!status.ok()) return status;
     }
     if (scans_all()) Look();
@@ -58,6 +61,7 @@ class ScanProgress {
   KvWorker& worker_;
   const KvOperation operation_;
   ScanCheck check_;
+  const uint64_t end_place_;
   uint64_t keys_ = 0;
   uint64_t counted_ = 0;
   uint64_t look_ns_;

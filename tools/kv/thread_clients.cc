@@ -187,7 +187,7 @@ absl::Status ThreadClient::FinishGets(Pending& pending) {
 absl::Status ThreadClient::FinishScan(Pending& pending) {
   const absl::StatusOr<Pairs> pairs = pending.scan->Wait();
   if (!pairs.ok()) return pairs.status();
-  ScanProgress progress(worker_, pending.operation, pending.begin_ns);
+  ScanProgress progress(worker_, pending.operation, pending.begin_ns, data_.keys().keys());
   for (const auto& [key, value] : *pairs) {
     const absl::StatusOr<bool> more = progress.Add(key, value);
     if (!more.ok()) return more.status();
