@@ -98,9 +98,12 @@ constexpr Workload kVerify = {.name = "verify",
 }  // namespace
 
 bool Workload::writes() const {
-  return is_written_to || PercentOf(Kind::kPut) + PercentOf(Kind::kInsert) +
-                                  PercentOf(Kind::kModify) + PercentOf(Kind::kDelete) >
-                              0;
+  return is_written_to || PercentOf(Kind::kInsert) + PercentOf(Kind::kModify) > 0 ||
+         PercentOf(Kind::kPut) + PercentOf(Kind::kDelete) > 0;
+}
+
+bool Workload::only_writes() const {
+  return PercentOf(Kind::kPut) + PercentOf(Kind::kInsert) + PercentOf(Kind::kDelete) == 100;
 }
 
 std::span<const Workload> Workloads() { return kWorkloads; }

@@ -49,6 +49,7 @@ struct Workload {
   uint8_t PercentOf(OperationKind kind) const { return mix[static_cast<size_t>(kind)]; }
   // Also beside it.
   bool writes() const;
+  bool only_writes() const;
 };
 
 // In the order in which they run if all do.
