@@ -74,7 +74,7 @@ TEST_F(KvCliTest, EachWorkloadRunsWithBothClientsAndPlacements) {
 TEST_F(KvCliTest, NativeClientsMayKeepToTheirShardsKeys) {
   for (const char* placement : {"--placement=hash", "--placement=range"}) {
     const Finished run = RunSmall({"--routing=own", placement, "--shards=3", "--durability=memory",
-                                   "--distribution=zipfian", "--value-size=1000"});
+                                   "--distribution=zipfian", "--value-size=1000", "--ops=1000"});
     ASSERT_EQ(run.exit_status, 0) << placement << ": " << run.errors;
     EXPECT_TRUE(data_.empty());
   }
